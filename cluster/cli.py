@@ -1,0 +1,200 @@
+"""The ``sidewire`` command. Heavy imports wait until a command needs them: ``--help`` is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster.console import errors_in_one_line, print_result, progress_console
+
+if TYPE_CHECKING:
+    from shared.codecs.base import HyperpriorCodec
+    from shared.codecs.interface import Codec
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sidewire",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""A learned image codec whose streams decode to the same symbols on every machine.
+
+Try:  sidewire encode photo.jpg photo.swi --quality 4
+      sidewire decode photo.swi photo.png
+      sidewire inspect photo.swi
+
+Exit codes: 0 done, 1 the picture, stream or place is bad, 2 the command line is.""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Folder of another model bundle than the one that ships."),
+]
+
+
+def _codec(name: str, bundle: Path | None) -> Codec:
+    import shared.codecs  # noqa: PLC0415
+
+    if bundle is None:
+        return shared.codecs.get_codec(name)
+    return _bundle_codec(bundle)
+
+
+def _bundle_codec(bundle: Path) -> HyperpriorCodec:
+    from shared.bundle import load_bundle  # noqa: PLC0415
+    from shared.codecs.base import HyperpriorCodec  # noqa: PLC0415
+
+    return HyperpriorCodec(load_bundle(bundle))
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, in nearly any format.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.swi", help="The stream to write.")],
+    codec: Annotated[str, typer.Option(help="See [bold]sidewire doctor[/] for the names.")] = "base",
+    quality: Annotated[int, typer.Option("--quality", "-q", help="0 is the smallest stream.")] = 4,
+    bundle: BundleFolder = None,
+    json: Json = False,
+) -> None:
+    """Compress a picture. [dim]baseline/* codecs write their own format, for comparison.[/]"""
+    with errors_in_one_line(), progress_console.status("encoding"):
+        from sender.encode import encode_file  # noqa: PLC0415
+
+        encoded = encode_file(source, target, _codec(codec, bundle), quality)
+    values = {
+        "file": str(target),
+        "codec": codec,
+        "quality": quality,
+        "width": encoded.width,
+        "height": encoded.height,
+        "bytes": len(encoded.blob),
+        "bpp": encoded.bits_per_pixel,
+    }
+    print_result(values, json)
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="IN.swi", help="A stream made by encode.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Picture to write: .png, .webp, …")],
+    bundle: BundleFolder = None,
+    json: Json = False,
+) -> None:
+    """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
+    with errors_in_one_line(), progress_console.status("decoding"):
+        from receiver.decode import decode_file, read_stream  # noqa: PLC0415
+        from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
+
+        header = Container.from_bytes(read_stream(source)).header
+        decoded = decode_file(source, target, _codec(codec_name(header.codec_id), bundle))
+    values = {
+        "file": str(target),
+        "codec": codec_name(header.codec_id),
+        "quality": header.quality,
+        "width": header.width,
+        "height": header.height,
+        "model_id": header.model_id.hex(),
+        "symbols_crc32c": f"{decoded.symbols_crc32c:08x}",
+    }
+    print_result(values, json)
+
+
+@app.command()
+def inspect(
+    source: Annotated[Path, typer.Argument(metavar="IN.swi", help="A stream made by encode.")],
+    json: Json = False,
+) -> None:
+    """Show what a stream's header says, without decoding it."""
+    with errors_in_one_line():
+        from receiver.decode import read_stream  # noqa: PLC0415
+        from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
+
+        blob = read_stream(source)
+        container = Container.from_bytes(blob)
+        header = container.header
+        name = codec_name(header.codec_id)
+    values = {
+        "file": str(source),
+        "codec": name,
+        "quality": header.quality,
+        "width": header.width,
+        "height": header.height,
+        "model_id": header.model_id.hex(),
+        "symbols_crc32c": f"{container.crc32c:08x}",
+        "bytes": len(blob),
+        "payload_bytes": len(container.payload),
+        "container_bytes": len(blob) - len(container.payload),
+        "bpp": 8 * len(blob) / (header.width * header.height),
+    }
+    print_result(values, json)
+
+
+@app.command("eval")
+def evaluate(
+    feed: Annotated[Path, typer.Option(help="Parquet file or folder with id, image, captions.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.parquet, summary.json and plots.")],
+    codecs: Annotated[str, typer.Option(help="Names with commas; * is a wildcard.")] = "base",
+    qualities: Annotated[str, typer.Option(help="'all', or levels with commas.")] = "all",
+    ssimulacra2_every: Annotated[
+        int, typer.Option(min=1, help="Measure SSIMULACRA2 on every n-th picture.")
+    ] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes; with more than one, no times are recorded.")
+    ] = 1,
+    json: Json = False,
+) -> None:
+    """Compare codecs on the same pictures: real bytes, distortion, time, BD-rates and plots."""
+    with errors_in_one_line():
+        from cluster.evaluate import evaluate_command  # noqa: PLC0415
+
+        evaluate_command(feed, codecs, qualities, out, ssimulacra2_every, limit, jobs, json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Show versions, devices, weights with their hashes, and which optional metrics can run."""
+    with errors_in_one_line():
+        from cluster.doctor import examine, print_examination  # noqa: PLC0415
+
+        print_examination(examine(), json)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A training/configs/*.yaml.")],
+    data: Annotated[Path, typer.Option(help="Folder that the configuration's globs start from.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint.pt, log.csv.")],
+    bundle: Annotated[Path, typer.Option(help="Folder to write the finished bundle to.")],
+    snapshot: Annotated[
+        bool, typer.Option(help="Train no further: export what the checkpoint holds.")
+    ] = False,
+) -> None:
+    """Train a codec, or resume where its checkpoint stands, and export a bundle."""
+    with errors_in_one_line():
+        from training.run import train_command  # noqa: PLC0415
+
+        train_command(config, data, out, bundle, snapshot)
+
+
+@app.command()
+def demo(
+    report: Annotated[Path, typer.Option(help="Folder for the report page.")] = Path("out/demo"),
+    feed: Annotated[Path | None, typer.Option(help="Another feed than the shipped one.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
+) -> None:
+    """Encode and decode the shipped news pictures, print the table, write a page to look at."""
+    with errors_in_one_line():
+        from cluster.demo import run_demo  # noqa: PLC0415
+
+        run_demo(report, feed, limit)
+
+
+def main() -> None:
+    """Entry point of the ``sidewire`` script."""
+    app()

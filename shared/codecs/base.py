@@ -1,0 +1,182 @@
+"""``base``: a mean-scale hyperprior for every rate from 0.02 to 0.8 bits per pixel, without text.
+
+The stream that every other system of the house builds on: its encoder and entropy model stay frozen
+while generators change. Large pictures run through the transforms in windows
+(:mod:`shared.networks.tiling`), so memory does not grow with the networks' width.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.bitstream.container import CODEC_IDS, MODEL_ID_BYTES, Container, Header
+from shared.bundle import Bundle, load_bundle
+from shared.codecs.hyperprior import HyperpriorLatentCodec
+from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
+from shared.codecs.registry import register
+from shared.entropy.scale_branch import IntegerScaleBranch
+from shared.entropy.tables import FrozenTables
+from shared.errors import BundleError, ModelMismatchError, UnknownCodecError
+from shared.networks.precision import (
+    Precision,
+    cast_convolutions,
+    default_device,
+    default_precision,
+)
+from shared.networks.tiling import tiles
+from shared.networks.transforms import Y_STRIDE, Z_STRIDE, TransformSet
+from shared.pictures import Picture, check_side
+
+__all__ = ["HyperpriorCodec", "shipped_bundle"]
+
+#: Tiles of the transforms, in latents (a side of 1024 pixels).
+TILE = 64
+
+
+def shipped_bundle(name: str) -> Path:
+    """Folder of a bundle that the project ships."""
+    return Path(str(resources.files("weights").joinpath(name)))
+
+
+def pad_to_stride(picture: Picture) -> Picture:
+    """Repeat the last row and column up to multiples of :data:`Z_STRIDE` (padding rule 0)."""
+    height, width = picture.shape[:2]
+    down, right = -height % Z_STRIDE, -width % Z_STRIDE
+    return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+class HyperpriorCodec(Codec):
+    """A codec made from a bundle: analysis transform, latent codec, synthesis transform.
+
+    Args:
+        bundle: the trained numbers.
+        precision: of the float networks; the machine's faster one by default.
+        device: the GPU if there is one, by default.
+    """
+
+    text = TextPlacement.NOWHERE
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: Precision | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        size = bundle.manifest.size
+        self.name = bundle.manifest.codec
+        self.model_id = bytes.fromhex(bundle.manifest.model_id)[:MODEL_ID_BYTES]
+        self.qualities = tuple(range(size.levels))
+        self.device = device or default_device()
+        self.dtype = (precision or default_precision()).dtype
+
+        transforms = TransformSet(size)
+        weights = {
+            f"{part}.{name}": tensor.float()
+            for part in ("g_a", "g_s", "h_a", "h_mu")
+            for name, tensor in bundle.section(part).items()
+        }
+        try:
+            transforms.load_state_dict(weights)
+        except RuntimeError as error:
+            raise BundleError(f"bundle {self.name}: {error}") from None
+        transforms.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        cast_convolutions(transforms, self.dtype)
+        self.g_a, self.g_s = transforms.g_a, transforms.g_s
+        self.halo = size.receptive_radius
+        self.latents = HyperpriorLatentCodec(
+            size,
+            transforms.h_a,
+            transforms.h_mu,
+            IntegerScaleBranch.from_tensors(bundle.section("scale")).to(self.device),
+            FrozenTables.from_tensors(bundle.section("tables")),
+            self.dtype,
+        )
+
+    # -- sender ---------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, picture: Picture, quality: int) -> Encoded:
+        """See :meth:`Codec.encode`."""
+        height, width = picture.shape[:2]
+        check_side("width", width)
+        check_side("height", height)
+        self.check_quality(quality)
+        symbols = self.latents.analyse(self.analysis(picture, quality), quality)
+        payload = self.latents.compress(symbols, quality)
+        header = Header(CODEC_IDS[self.name], self.model_id, width, height, quality)
+        container = Container.seal(header, payload, (symbols.z, symbols.y))
+        return Encoded(container.to_bytes(), width, height)
+
+    def analysis(self, picture: Picture, quality: int) -> Tensor:
+        """y of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
+        padded = pad_to_stride(picture)
+        rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE
+        level = torch.tensor([quality], device=self.device)
+        y = torch.empty(
+            (1, self.latents.size.latent, rows, columns), dtype=self.dtype, device=self.device
+        )
+        for tile in tiles(rows, columns, TILE, self.halo):
+            pixels = torch.from_numpy(padded[tile.window(Y_STRIDE)]).to(self.device)
+            x = pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).sub_(0.5)
+            x = x.to(self.dtype, memory_format=torch.channels_last)
+            y[(..., *tile.target(1))] = self.g_a(x, level)[(..., *tile.inner(1))]
+        return y
+
+    # -- receiver -------------------------------------------------------------------------------
+
+    def open(self, blob: bytes) -> Container:
+        """Parse a container and check that this model may decode it.
+
+        Raises:
+            ContainerError, LimitError: malformed. UnknownCodecError, ModelMismatchError: made by
+            another codec or model. QualityError: no such level.
+        """
+        container = Container.from_bytes(blob)
+        header = container.header
+        if header.codec_id != CODEC_IDS[self.name]:
+            raise UnknownCodecError(
+                f"stream of codec id {header.codec_id}; this is {self.name}, {CODEC_IDS[self.name]}"
+            )
+        if header.model_id != self.model_id:
+            raise ModelMismatchError(
+                f"stream of model {header.model_id.hex()}; this bundle is {self.model_id.hex()}:"
+                " decode it with the bundle that made it"
+            )
+        self.check_quality(header.quality)
+        return container
+
+    @torch.inference_mode()
+    def decode(self, blob: bytes) -> Decoded:
+        """See :meth:`Codec.decode`."""
+        container = self.open(blob)
+        header = container.header
+        rows, columns = -(-header.height // Z_STRIDE), -(-header.width // Z_STRIDE)
+        symbols = self.latents.decompress(container.payload, header.quality, rows, columns)
+        container.verify((symbols.z, symbols.y))
+        y_hat = self.latents.reconstruct(symbols, header.quality)
+        picture = self.synthesis(y_hat, header.quality, header.height, header.width)
+        return Decoded(picture, container.crc32c)
+
+    def synthesis(self, y_hat: Tensor, quality: int, height: int, width: int) -> Picture:
+        """The picture of y_hat (1, M, H/16, W/16), cut to its true size."""
+        rows, columns = y_hat.shape[2:]
+        level = torch.tensor([quality], device=self.device)
+        picture = np.empty((rows * Y_STRIDE, columns * Y_STRIDE, 3), np.uint8)
+        for tile in tiles(rows, columns, TILE, self.halo):
+            window = y_hat[(..., *tile.window(1))]
+            window = window.to(self.dtype, memory_format=torch.channels_last)
+            x: Tensor = self.g_s(window, level)[(..., *tile.inner(Y_STRIDE))]
+            pixels = x[0].float().add_(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+            picture[tile.target(Y_STRIDE)] = pixels.permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(picture[:height, :width])
+
+
+@register("base")
+def base() -> HyperpriorCodec:
+    """The shipped bundle."""
+    return HyperpriorCodec(load_bundle(shipped_bundle("base")))

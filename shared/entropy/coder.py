@@ -1,0 +1,167 @@
+"""rANS over frozen tables: integer symbols and table indices in, bytes out, and back.
+
+Constriction's ANS coder does the coding. Symbols that share a table are coded in one call, in table
+order, so that a picture takes a hundred calls rather than a Python step a symbol::
+
+    stream := for each table in use, in order: its symbols in raster order
+              then for each escape, in the same order: 16 plain bits
+
+A table's first and last symbol are escapes: the value is that far out, plus the 16 bits that follow.
+
+Frozen means frozen to the bit. Constriction turns probabilities into 24-bit fixed point by
+``floor(cumulative * (2**24 - n)) + k`` in float64. Our frequencies are integers over 2**16, so every
+cumulative sum and every product here has fewer than 53 significant bits: the result is exact, and the
+same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.entropy.tables import FREQUENCY_TOTAL, FrozenTables
+from shared.errors import CorruptStreamError
+
+__all__ = ["ESCAPE_REACH", "SYMBOL_LIMIT", "EntropyCoder"]
+
+_AnsCoder = constriction.stream.stack.AnsCoder
+_Categorical = constriction.stream.model.Categorical
+
+#: Plain bits behind an escape.
+ESCAPE_BITS = 16
+#: Farthest that an escape reaches beyond its table.
+ESCAPE_REACH = (1 << ESCAPE_BITS) - 1
+_ESCAPE = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
+
+#: Symbols are int16; the encoder clamps to this magnitude.
+SYMBOL_LIMIT = 32767
+
+Symbols = NDArray[np.int16]
+Indices = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Positions sorted by table: ``order`` (stable), and the slice of it that each table owns."""
+
+    order: NDArray[np.intp]
+    spans: list[tuple[int, slice]]
+
+    @classmethod
+    def of(cls, indices: Indices) -> _Groups:
+        order = np.argsort(indices, kind="stable")  # a radix sort for 8- and 16-bit indices
+        ends = np.cumsum(np.bincount(indices))
+        spans = []
+        start = 0
+        for table, end in enumerate(ends.tolist()):
+            if end > start:
+                spans.append((table, slice(start, end)))
+            start = end
+        return cls(order, spans)
+
+
+class EntropyCoder:
+    """Codes segments of symbols with :class:`FrozenTables`. Stateless apart from its tables.
+
+    A segment is a pair ``(symbols, indices)``: int16 symbols within ``+-SYMBOL_LIMIT`` and the table
+    of each. Later segments may depend on earlier ones: they are decoded one call at a time.
+    """
+
+    def __init__(self, tables: FrozenTables) -> None:
+        self.tables = tables
+        self._tops = np.diff(tables.starts) - 1
+        self.model = lru_cache(maxsize=None)(self._build_model)
+
+    def _build_model(self, table: int) -> constriction.stream.model.Categorical:
+        probabilities = self.tables[table].astype(np.float64) / FREQUENCY_TOTAL
+        return _Categorical(probabilities, perfect=False)
+
+    def encode(self, segments: Sequence[tuple[Symbols, Indices]]) -> bytes:
+        """Compress; the result's length is a multiple of four."""
+        coder = _AnsCoder()
+        for symbols, indices in reversed(segments):  # a stack: what is read last is written first
+            self._push(coder, symbols, indices)
+        packed: NDArray[np.uint32] = coder.get_compressed()
+        return packed.astype("<u4").tobytes()
+
+    def _push(self, coder: Any, symbols: Symbols, indices: Indices) -> None:
+        groups = _Groups.of(indices)
+        grouped = symbols[groups.order].astype(np.int32)
+        coded: list[tuple[int, NDArray[np.int32]]] = []
+        escapes: list[NDArray[np.int32]] = []
+        for table, span in groups.spans:
+            top = self._tops[table]
+            inside = grouped[span] - self.tables.lows[table]
+            if inside.min() <= 0 or inside.max() >= top:
+                offset, inside = inside, np.clip(inside, 0, top)
+                escapes.append(np.abs(offset - inside)[(inside == 0) | (inside == top)])
+            coded.append((table, inside))
+        if escapes:
+            coder.encode_reverse(np.concatenate(escapes), _ESCAPE)
+        for table, inside in reversed(coded):
+            coder.encode_reverse(inside, self.model(table))
+
+    def open(self, payload: bytes) -> EntropyDecoder:
+        """Begin to decode a payload; read it with :meth:`EntropyDecoder.decode`.
+
+        Raises:
+            CorruptStreamError: the payload cannot be a rANS stream.
+        """
+        return EntropyDecoder(self, payload)
+
+
+class EntropyDecoder:
+    """Reads the segments of one payload in the order in which they were given to ``encode``."""
+
+    def __init__(self, coder: EntropyCoder, payload: bytes) -> None:
+        if len(payload) % 4:
+            raise CorruptStreamError(f"payload is {len(payload)} bytes, not a multiple of 4")
+        try:
+            self._ans = _AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+        except ValueError:
+            raise CorruptStreamError("payload ends in a zero word: not a rANS stream") from None
+        self._coder = coder
+
+    def decode(self, indices: Indices) -> Symbols:
+        """The next segment's symbols, (n,) int16.
+
+        The work is bounded by ``len(indices)``, whatever the payload holds.
+
+        Raises:
+            CorruptStreamError: a symbol is out of range, which no encoder writes.
+        """
+        tables, tops = self._coder.tables, self._coder._tops
+        groups = _Groups.of(indices)
+        grouped = np.empty(len(indices), np.int32)
+        escapes = []
+        for table, span in groups.spans:
+            inside = self._ans.decode(self._coder.model(table), span.stop - span.start)
+            if inside.min() <= 0 or inside.max() >= tops[table]:
+                outermost = (inside == 0) | (inside == tops[table])
+                escapes.append(span.start + np.flatnonzero(outermost))
+            np.add(inside, tables.lows[table], out=grouped[span])
+        if escapes:
+            escaped = np.concatenate(escapes)
+            beyond = self._ans.decode(_ESCAPE, escaped.size)
+            # Every table reaches to both sides of zero, so an escape's sign is its direction.
+            grouped[escaped] += np.sign(grouped[escaped]) * beyond
+        if np.abs(grouped).max(initial=0) > SYMBOL_LIMIT:
+            raise CorruptStreamError(f"a decoded symbol is beyond +-{SYMBOL_LIMIT}")
+        symbols = np.empty(len(indices), np.int16)
+        symbols[groups.order] = grouped
+        return symbols
+
+    def finish(self) -> None:
+        """Check that the payload held exactly what was decoded.
+
+        Raises:
+            CorruptStreamError: bits are left over, or more were read than there were.
+        """
+        if not self._ans.is_empty():
+            raise CorruptStreamError("the payload does not end where its symbols do")

@@ -1,0 +1,114 @@
+"""Building blocks of the transforms: everything at 1/4 resolution or coarser, no GDN.
+
+Shapes are ``(B, C, H, W)``; blocks keep the shape and the dtype of their input. Resolution changes
+by pixel (un)shuffling, which costs a CPU much less than convolutions on the full-size picture.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "DepthwiseBlock",
+    "LeakyReLU",
+    "QualityGain",
+    "QualitySequential",
+    "ResidualBlock",
+    "conv3x3",
+    "subpixel",
+]
+
+#: Slope of every activation in the float transforms.
+NEGATIVE_SLOPE = 0.1
+#: Residual branches start small, so that a deep stack starts near the identity.
+RESIDUAL_INIT = 0.3
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """3x3 convolution with zero padding 1: the output has ``ceil(H / stride)`` rows."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
+
+
+def subpixel(in_channels: int, out_channels: int, factor: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution followed by a pixel shuffle: ``(B, C, H, W) -> (B, C', factor*H, factor*W)``."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels * factor**2, kernel, padding=kernel // 2),
+        nn.PixelShuffle(factor),
+    )
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """The transforms' activation."""
+
+    def __init__(self) -> None:
+        super().__init__(NEGATIVE_SLOPE)
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv3x3(act(conv3x3(x)))``: the densest use of a CPU's matrix units."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels, channels)
+        self.conv2 = conv3x3(channels, channels)
+        with torch.no_grad():
+            self.conv2.weight.mul_(RESIDUAL_INIT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv2(F.leaky_relu(self.conv1(x), NEGATIVE_SLOPE))
+        return x + out
+
+
+class DepthwiseBlock(nn.Module):
+    """A depth-wise mixer over space, then a pointwise one over channels, each residual.
+
+    Takes a third of a :class:`ResidualBlock`'s parameters at the same width, which is what lets
+    the coarse stages be wide in a small bundle.
+    """
+
+    def __init__(self, channels: int, expansion: int = 2) -> None:
+        super().__init__()
+        hidden = channels * expansion
+        self.inner = nn.Conv2d(channels, channels, 1)
+        self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.outer = nn.Conv2d(channels, channels, 1)
+        self.expand = nn.Conv2d(channels, hidden, 1)
+        self.project = nn.Conv2d(hidden, channels, 1)
+        with torch.no_grad():
+            self.outer.weight.mul_(RESIDUAL_INIT)
+            self.project.weight.mul_(RESIDUAL_INIT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.outer(self.spatial(F.leaky_relu(self.inner(x), NEGATIVE_SLOPE)))
+        out: Tensor = self.project(F.leaky_relu(self.expand(x), NEGATIVE_SLOPE))
+        return x + out
+
+
+class QualityGain(nn.Module):
+    """One positive gain a channel and quality level, kept as a logarithm.
+
+    Gained variational coding (Cui et al., "Asymmetric Gained Deep Image Compression With Continuous
+    Rate Adaptation", CVPR 2021): the gain before quantisation is the level's step size. Used at
+    stage ends too, where it lets one set of weights serve rates forty times apart.
+    """
+
+    def __init__(self, levels: int, channels: int, initial: Tensor | None = None) -> None:
+        super().__init__()
+        start = torch.zeros(levels) if initial is None else initial
+        self.log_gain = nn.Parameter(start[:, None].repeat(1, channels))
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """``x``: (B, C, H, W); ``quality``: (B,) int64 levels. Returns (B, C, H, W)."""
+        gain = self.log_gain.exp()[quality]
+        return x * gain[:, :, None, None].to(x.dtype)
+
+
+class QualitySequential(nn.ModuleList):
+    """A sequence whose :class:`QualityGain` members are told the quality level."""
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, quality) if isinstance(layer, QualityGain) else layer(x)
+        return x

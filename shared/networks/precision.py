@@ -1,0 +1,57 @@
+"""In which precision the float networks run. Symbols never depend on it; only the picture does."""
+
+from __future__ import annotations
+
+import enum
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+__all__ = ["Precision", "cast_convolutions", "default_device", "default_precision"]
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+class Precision(enum.Enum):
+    """Arithmetic of the convolutions."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch dtype."""
+        return torch.float32 if self is Precision.FLOAT32 else torch.bfloat16
+
+
+@cache
+def default_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@cache
+def default_precision() -> Precision:
+    """bfloat16 where the machine multiplies it in hardware (CUDA, AVX512-BF16, AMX), else float32."""
+    if torch.cuda.is_available():
+        return Precision.BFLOAT16
+    try:
+        flags = CPUINFO.read_text().split()
+    except OSError:
+        flags = []
+    fast = "avx512_bf16" in flags or "amx_bf16" in flags
+    return Precision.BFLOAT16 if fast else Precision.FLOAT32
+
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def cast_convolutions(module: ModuleT, dtype: torch.dtype) -> ModuleT:
+    """Cast every convolution's weights in place; gains stay in float32, where a logarithm needs it."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.to(dtype)
+    return module

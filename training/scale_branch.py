@@ -1,0 +1,131 @@
+"""The trainable twin of :class:`shared.entropy.scale_branch.IntegerScaleBranch`.
+
+It trains in float first; after :meth:`ScaleBranch.begin_quantised` its forward pass rounds weights
+and activations to the integer grid (straight-through gradients), so that what it learns is what the
+exported integers compute. :meth:`ScaleBranch.export` writes those integers.
+"""
+
+from __future__ import annotations
+
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shared.networks.transforms import HyperpriorSize
+from shared.entropy.scale_branch import ACTIVATION_LIMIT, Z_LIMIT
+
+__all__ = ["ScaleBranch", "round_ste"]
+
+WEIGHT_LIMIT = 127
+#: Multipliers are normalised into 2**14 .. 2**15.
+MULTIPLIER_BITS = 15
+#: The untrained branch says "a medium scale" everywhere.
+INITIAL_INDEX = 25.0
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round with the gradient of the identity."""
+    return x + (x.round() - x).detach()
+
+
+class _Layer(nn.Module):
+    """One convolution with a bias row a level; its output grid has step ``exp(log_step)``."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, levels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bias = nn.Parameter(torch.zeros(levels, outputs))
+
+    def weight_step(self) -> Tensor:
+        peak = self.conv.weight.detach().abs().flatten(1).amax(1)
+        return (peak / WEIGHT_LIMIT).clamp_min(1e-8)
+
+    def weight(self, quantised: bool) -> Tensor:
+        if not quantised:
+            return self.conv.weight
+        step = self.weight_step()[:, None, None, None]
+        return round_ste(self.conv.weight / step) * step
+
+    def forward(self, x: Tensor, quality: Tensor, input_step: Tensor | None) -> Tensor:
+        out = F.conv2d(x, self.weight(input_step is not None), padding=self.conv.padding)
+        bias = self.bias
+        if input_step is not None:
+            grid = self.weight_step() * input_step
+            bias = round_ste(bias / grid) * grid
+        return out + bias[quality if self.bias.shape[0] > 1 else torch.zeros_like(quality)][
+            :, :, None, None
+        ]
+
+
+class ScaleBranch(nn.Module):
+    """Float or fake-quantised scale branch: z (B, N, h, w) -> index (B, M, 4h, 4w), continuous."""
+
+    quantised: Tensor
+    peaks: Tensor
+
+    def __init__(self, size: HyperpriorSize) -> None:
+        super().__init__()
+        first, second = size.scale_hidden
+        self.layers = nn.ModuleList(
+            [
+                _Layer(size.hyper_latent, 4 * first, 3, size.levels),
+                _Layer(first, 4 * second, 3, 1),
+                _Layer(second, size.latent, 1, 1),
+            ]
+        )
+        with torch.no_grad():
+            self.layers[2].bias.fill_(INITIAL_INDEX)
+        self.register_buffer("quantised", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("peaks", torch.zeros(2))
+
+    def begin_quantised(self) -> None:
+        """Switch the forward pass to the integer grid, from the peaks seen so far."""
+        self.peaks.clamp_(min=1.0)
+        self.quantised.fill_(True)
+
+    def _steps(self) -> list[Tensor]:
+        """Grid steps of the three layers' inputs: z is on the integers already."""
+        return [torch.ones_like(self.peaks[0]), *(self.peaks / ACTIVATION_LIMIT)]
+
+    def _activation(self, x: Tensor, index: int, quantised: bool) -> Tensor:
+        x = F.relu(F.pixel_shuffle(x, 2))
+        if quantised:
+            step = self.peaks[index] / ACTIVATION_LIMIT
+            return round_ste((x / step).clamp(max=ACTIVATION_LIMIT)) * step
+        if self.training:
+            peak = x.detach().amax().to(self.peaks.dtype)
+            self.peaks[index] = torch.maximum(peak, 0.999 * self.peaks[index])
+        return x
+
+    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
+        """Continuous scale index, not clamped (the caller clamps, so that gradients can return)."""
+        quantised = bool(self.quantised)
+        steps: list[Tensor] | list[None] = self._steps() if quantised else [None, None, None]
+        x = z.clamp(-Z_LIMIT, Z_LIMIT)
+        x = self._activation(self.layers[0](x, quality, steps[0]), 0, quantised)
+        x = self._activation(self.layers[1](x, quality, steps[1]), 1, quantised)
+        out: Tensor = self.layers[2](x, quality, steps[2])
+        return round_ste(out) if quantised else out
+
+    @torch.no_grad()
+    def export(self) -> dict[str, Tensor]:
+        """Integers in the form that ``IntegerScaleBranch.from_tensors`` reads."""
+        inputs = [float(step) for step in self._steps()]
+        outputs = [inputs[1], inputs[2], 1.0]
+        tensors: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.layers):
+            step = layer.weight_step().double()
+            grid = step * inputs[i]
+            ratio = grid / outputs[i]
+            shift = MULTIPLIER_BITS - 1 - torch.floor(torch.log2(ratio))
+            shift = shift.clamp(1, 40)
+            multiplier = torch.round(ratio * torch.exp2(shift)).clamp(1, 2**16 - 1)
+            weight = torch.round(layer.conv.weight.double() / step[:, None, None, None])
+            tensors[f"{i}.weight"] = weight.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT).to(torch.int8)
+            tensors[f"{i}.bias"] = torch.round(layer.bias.double() / grid).to(torch.int32)
+            tensors[f"{i}.multiplier"] = multiplier.to(torch.int32)
+            tensors[f"{i}.shift"] = shift.to(torch.int32)
+        return tensors
+
+

@@ -1,0 +1,118 @@
+"""Stage 1: the rate-distortion model that trains ``base``.
+
+The forward pass follows Minnen et al. (2018): additive uniform noise where bits are counted, rounding
+with straight-through gradients where values are used. CompressAI's entropy bottleneck is the prior of
+z; the scale of y comes from :class:`training.scale_branch.ScaleBranch`.
+
+A batch holds every quality level equally often (picture ``i`` has level ``i % levels``), which lets
+one entropy bottleneck of ``levels * N`` channels give each level its own prior of z.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from compressai.entropy_models import EntropyBottleneck
+from compressai.ops import LowerBound
+from torch import Tensor, nn
+
+from shared.networks.transforms import HyperpriorSize, TransformSet
+from shared.entropy.scale_branch import SCALE_LEVELS
+from shared.entropy.tables import SCALE_MAX, SCALE_MIN
+from training.scale_branch import ScaleBranch, round_ste
+
+__all__ = ["LATENT_LIKELIHOOD_FLOOR", "RateDistortionModel", "RateDistortionOutput", "lambdas"]
+
+LATENT_LIKELIHOOD_FLOOR = 1e-9
+INITIAL_LOG_GAIN = 3.0
+LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
+
+
+def lambdas(lowest: float, highest: float, levels: int) -> Tensor:
+    """Geometric ladder of Lagrangian weights on ``255**2 * MSE``, one a quality level."""
+    return torch.logspace(math.log10(lowest), math.log10(highest), levels)
+
+
+@dataclass(frozen=True)
+class RateDistortionOutput:
+    """``x_hat`` (B,3,H,W) around 0..1; bits of y and z, (B,) each, for the whole crop."""
+
+    x_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class RateDistortionModel(nn.Module):
+    """Transforms, scale branch and the prior of z, trained together."""
+
+    def __init__(self, size: HyperpriorSize, ladder: Tensor) -> None:
+        super().__init__()
+        self.size = size
+        # The optimal step shrinks like 1/sqrt(lambda): start the gains there, and high enough that
+        # an untrained g_a's outputs do not all round to zero.
+        middle = ladder[len(ladder) // 2]
+        self.transforms = TransformSet(size, 0.5 * torch.log(ladder / middle) + INITIAL_LOG_GAIN)
+        self.scale = ScaleBranch(size)
+        self.prior = EntropyBottleneck(size.levels * size.hyper_latent, init_scale=4.0)
+        self.prior.quantiles.requires_grad_(False)  # tables are made at export, see training.export
+        # Bounds that let a gradient back in: a symbol far outside its scale must still widen it.
+        self.likelihood_bound = LowerBound(LATENT_LIKELIHOOD_FLOOR)
+        self.index_bound = LowerBound(0.0)
+
+    def forward(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> RateDistortionOutput:
+        """One training pass.
+
+        Args:
+            x: (k * levels, 3, H, W) in 0..1, H and W multiples of 64.
+            quality: (k * levels,) equal to ``arange(k * levels) % levels``.
+            autocast: dtype of the convolutions; rates are always counted in float32.
+        """
+        nets = self.transforms
+        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
+            y = nets.g_a(x - 0.5, quality).float()
+            z = nets.h_a(y, quality).float()
+            z_hat = round_ste(z)
+            index = self.scale(z_hat, quality).float()
+            mu = nets.h_mu(z_hat, quality).float()
+        z_bits = self._z_bits(z)
+        centred = y - mu
+        y_bits = self._y_bits(centred + torch.rand_like(centred) - 0.5, index)
+        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
+            x_hat = nets.g_s(round_ste(centred) + mu, quality).float() + 0.5
+        return RateDistortionOutput(x_hat, y_bits, z_bits)
+
+    def latent_bits(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> Tensor:
+        """Bits of y alone, (B,), with a gradient to the scale branch only (phase two)."""
+        nets = self.transforms
+        with (
+            torch.no_grad(),
+            torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32),
+        ):
+            y = nets.g_a(x - 0.5, quality).float()
+            z_hat = nets.h_a(y, quality).float().round()
+            symbols = (y - nets.h_mu(z_hat, quality).float()).round()
+        # Real symbols, not noise: the branch should fit what will be coded. Float32: the grid is exact.
+        return self._y_bits(symbols, self.scale(z_hat, quality))
+
+    def _z_bits(self, z: Tensor) -> Tensor:
+        count, levels, n = z.shape[0], self.size.levels, self.size.hyper_latent
+        noisy = z + torch.rand_like(z) - 0.5
+        # (k*L, N, h, w) -> (L*N, 1, k*h*w): the bottleneck's own layout, a row a channel and level.
+        rows = noisy.reshape(count // levels, levels * n, -1).transpose(0, 1)
+        likelihood, _, _ = self.prior._likelihood(rows.reshape(levels * n, 1, -1))
+        bits = -torch.log2(self.likelihood_bound(likelihood))
+        bits = bits.reshape(levels, n, count // levels, -1).sum((1, 3))
+        return bits.transpose(0, 1).reshape(count)
+
+    def _y_bits(self, noisy: Tensor, index: Tensor) -> Tensor:
+        bounded = self.index_bound(index).clamp(max=SCALE_LEVELS - 1)
+        sigma = SCALE_MIN * torch.exp(bounded * LOG_STEP)
+        distance = noisy.abs()
+        root = math.sqrt(0.5)
+        likelihood = 0.5 * (
+            torch.erfc((distance - 0.5) / sigma * root) - torch.erfc((distance + 0.5) / sigma * root)
+        )
+        bits = -torch.log2(self.likelihood_bound(likelihood))
+        return bits.flatten(1).sum(1)
