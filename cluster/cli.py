@@ -56,7 +56,9 @@ def _bundle_codec(bundle: Path) -> HyperpriorCodec:
 def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, in nearly any format.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.swi", help="The stream to write.")],
-    codec: Annotated[str, typer.Option(help="See [bold]sidewire doctor[/] for the names.")] = "base",
+    codec: Annotated[
+        str, typer.Option(help="See [bold]sidewire doctor[/] for the names.")
+    ] = "base",
     quality: Annotated[int, typer.Option("--quality", "-q", help="0 is the smallest stream.")] = 4,
     bundle: BundleFolder = None,
     json: Json = False,

@@ -12,15 +12,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from shared.networks.transforms import HyperpriorSize
 from shared.errors import BundleError
+from shared.networks.transforms import HyperpriorSize
 from shared.pictures import write_atomically
 
 __all__ = ["Bundle", "Manifest", "Provenance", "QualityRow", "half", "load_bundle", "save_bundle"]
@@ -56,6 +55,8 @@ class Provenance(BaseModel):
     quantised_steps: int
     hours: float
     kodak: tuple[QualityRow, ...] = ()
+    #: Extra rate of the integer scale branch against the float one it came from, a level each.
+    integer_cost_percent: tuple[float, ...] = ()
 
 
 class Manifest(BaseModel):
@@ -143,7 +144,9 @@ def load_bundle(folder: Path) -> Bundle:
     except (ValidationError, SafetensorError) as error:
         raise BundleError(f"the model bundle {folder} is damaged: {error}") from None
     if manifest.format != FORMAT:
-        raise BundleError(f"bundle {folder} has format {manifest.format}, this build reads {FORMAT}")
+        raise BundleError(
+            f"bundle {folder} has format {manifest.format}, this build reads {FORMAT}"
+        )
     if hashlib.sha256(data).hexdigest() != manifest.tensors_sha256:
         raise BundleError(f"{folder / TENSORS_NAME} does not match its hash in {MANIFEST_NAME}")
     if stream_id(manifest.codec, manifest.size, tensors) != manifest.model_id:

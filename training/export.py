@@ -27,9 +27,7 @@ def z_tables(model: RateDistortionModel) -> list[tuple[int, NDArray[np.uint16]]]
     prior = copy.deepcopy(model.prior).double().cpu()
     channels = model.size.levels * model.size.hyper_latent
     edges = torch.arange(-Z_SEARCH, Z_SEARCH + 2, dtype=torch.float64) - 0.5
-    logits: Tensor = prior._logits_cumulative(
-        edges.repeat(channels, 1, 1), stop_gradient=True
-    )
+    logits: Tensor = prior._logits_cumulative(edges.repeat(channels, 1, 1), stop_gradient=True)
     tables = []
     for cdf in torch.sigmoid(logits[:, 0]).numpy():
         # The outermost symbols are escapes: at most TAIL_MASS each, and on both sides of zero.

@@ -17,8 +17,10 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from shared.networks.transforms import Y_STRIDE
 from training.config import Stage1Config
 from training.data import PictureStore
 from training.muon import Muon, matrices_of
@@ -31,6 +33,9 @@ LOG_EVERY = 100
 #: Pictures of the validation set that a log row of phase one is measured on.
 VALIDATION_PICTURES = 32
 VALIDATION_CROP = 192
+#: Crops whose patches start the linear paths, drawn as an impossible step's batch.
+PATCH_CROPS = 1000
+PATCH_STEP = 2**40
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,29 @@ class Stage1Run:
         self.config = config
         self.device = device
         model = RateDistortionModel(config.size, config.ladder())
-        self.model = model.to(device, memory_format=torch.channels_last)
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-        matrices = matrices_of(model)
-        taken = {id(parameter) for parameter in matrices}
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        averaging = get_ema_multi_avg_fn(config.average)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(model, multi_avg_fn=averaging)
+        linear = [model.transforms.g_a.project.weight, model.transforms.g_s.expand.weight]
+        matrices = [p for p in matrices_of(model) if all(p is not other for other in linear)]
+        taken = {id(parameter) for parameter in matrices + linear}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
         self.optimisers: list[torch.optim.Optimizer] = [
             Muon(matrices, lr=config.learning_rate),
+            # They start near their optimum: large steps would only shake them.
+            Muon(linear, lr=config.learning_rate * config.linear_rate),
             torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.step = 0
         self.quantised_step = 0
         self.seconds = 0.0
+
+    @property
+    def averaged(self) -> RateDistortionModel:
+        """The moving average of the weights, as a model."""
+        model = self.average.module
+        assert isinstance(model, RateDistortionModel)
+        return model
 
     # -- one step -------------------------------------------------------------------------------
 
@@ -91,21 +107,27 @@ class Stage1Run:
         x = x.to(self.device, memory_format=torch.channels_last)
         loss = self._loss(x)
         self.model.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * config.rate_factor(self.step)
+                group.setdefault("initial_lr", group["lr"])
+                group["lr"] = group["initial_lr"] * config.rate_factor(self.step)
             optimiser.step()
         self.average.update_parameters(self.model)
         self.step += 1
-        return loss.item()
+        return float(loss.item())
+
+    def start(self, store: PictureStore) -> None:
+        """Initialise what depends on the data, before the first step."""
+        crops = store.batch(self.config.seed, PATCH_STEP, PATCH_CROPS, self.config.crop)
+        patches = F.pixel_unshuffle(crops - 0.5, Y_STRIDE).permute(0, 2, 3, 1)
+        self.model.start_from_patches(patches.flatten(0, 2))
 
     def begin_quantised(self) -> None:
         """Continue from the averaged weights, with only the scale branch learning."""
-        averaged: nn.Module = self.average.module
         peaks = self.model.scale.peaks.clone()
-        self.model.load_state_dict(averaged.state_dict())
+        self.model.load_state_dict(self.averaged.state_dict())
         self.model.scale.peaks.copy_(peaks)
         self.model.requires_grad_(False)
         self.model.scale.requires_grad_(True)
@@ -125,13 +147,13 @@ class Stage1Run:
         bits = self.model.latent_bits(x, quality, torch.bfloat16)
         loss = (config.level_weights().to(self.device)[quality] * bits).mean() / config.crop**2
         self.model.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         progress = self.quantised_step / max(1, config.quantised_steps)
         for group in self.optimisers[0].param_groups:
             group["lr"] = config.quantised_learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         self.optimisers[0].step()
         self.quantised_step += 1
-        return loss.item()
+        return float(loss.item())
 
     # -- validation -----------------------------------------------------------------------------
 
@@ -139,7 +161,7 @@ class Stage1Run:
     def validate(self, store: PictureStore) -> tuple[list[float], list[float]]:
         """Estimated bits per pixel and PSNR of the averaged weights, one value a level."""
         levels = self.config.size.levels
-        model: RateDistortionModel = self.average.module
+        model = self.averaged
         rates, errors = torch.zeros(levels), torch.zeros(levels)
         count = min(VALIDATION_PICTURES, len(store.pictures))
         crops = []
@@ -203,7 +225,9 @@ class _Log:
             if fresh:
                 writer.writeheader()
             writer.writerow(asdict(row))
-        rates = f" bpp {row.validation_bpp} psnr {row.validation_psnr}" if row.validation_bpp else ""
+        rates = (
+            f" bpp {row.validation_bpp} psnr {row.validation_psnr}" if row.validation_bpp else ""
+        )
         self.progress.console.print(
             f"{row.phase} step {row.step} loss {row.loss:.4f}"
             f" {row.steps_per_second:.2f} steps/s{rates}",

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import ValidationError
+from yaml import YAMLError
 
 from shared.bundle import Manifest, Provenance, QualityRow, load_bundle, save_bundle
 from shared.codecs.base import HyperpriorCodec
+from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.metrics import ms_ssim, psnr
-from shared.pictures import picture_from_bytes
-from training.config import Stage1Config
+from shared.pictures import Picture, picture_from_bytes
+from training.config import Stage1Config, load_config
 from training.data import PictureStore
 from training.export import export_bundle
+from training.integer_cost import integer_cost_percent
 from training.loop import VALIDATION_CROP, Stage1Run, finish, train
 
-__all__ = ["TrainingRequest", "train_stage1"]
+__all__ = ["TrainingRequest", "train_command", "train_stage1"]
 
 KODAK = Path("test/kodak.parquet")
 
@@ -42,10 +47,8 @@ class TrainingRequest:
     snapshot: bool = False
 
 
-def kodak_rows(bundle: Path, feed: Path) -> tuple[QualityRow, ...]:
-    """Means over a feed of test pictures, a row a quality level, from real container bytes."""
-    codec = HyperpriorCodec(load_bundle(bundle))
-    pictures = [picture_from_bytes(row.image) for row in read_feed(feed)]
+def kodak_rows(codec: HyperpriorCodec, pictures: Sequence[Picture]) -> tuple[QualityRow, ...]:
+    """Means over test pictures, a row a quality level, from real container bytes."""
     rows = []
     for quality in codec.qualities:
         values = []
@@ -93,8 +96,41 @@ def train_stage1(request: TrainingRequest) -> Manifest:
     )
     manifest = export_bundle(run.model, config, provenance, request.bundle)
     kodak = request.data / KODAK
-    if not kodak.exists():
-        return manifest
-    measured = provenance.model_copy(update={"kodak": kodak_rows(request.bundle, kodak)})
-    tensors = load_bundle(request.bundle).tensors
-    return save_bundle(request.bundle, config.name, config.size, tensors, measured)
+    return _measured(run, request, kodak) if kodak.exists() else manifest
+
+
+def _measured(run: Stage1Run, request: TrainingRequest, feed: Path) -> Manifest:
+    """Write the bundle again, with what it does on ``feed`` in its provenance."""
+    bundle = load_bundle(request.bundle)
+    codec = HyperpriorCodec(bundle)
+    pictures = [picture_from_bytes(row.image) for row in read_feed(feed)]
+    float_branch = run.averaged.scale.cpu().eval()
+    provenance = bundle.manifest.provenance.model_copy(
+        update={
+            "kodak": kodak_rows(codec, pictures),
+            "integer_cost_percent": integer_cost_percent(float_branch, codec, pictures),
+        }
+    )
+    config = request.config
+    return save_bundle(request.bundle, config.name, config.size, bundle.tensors, provenance)
+
+
+def train_command(config: Path, data: Path, out: Path, bundle: Path, snapshot: bool) -> None:
+    """What ``sidewire train`` does.
+
+    Raises:
+        SidewireError: the configuration or the data cannot be used; the message says which field.
+    """
+    try:
+        settings = load_config(config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise SidewireError(f"{config}: {field}: {first['msg']}") from None
+    except (OSError, YAMLError) as error:
+        raise SidewireError(f"cannot read {config}: {error}") from None
+    try:
+        manifest = train_stage1(TrainingRequest(settings, data, out, bundle, snapshot))
+    except FileNotFoundError as error:
+        raise SidewireError(str(error)) from None
+    print(f"{bundle}: model {manifest.model_id[:16]}")

@@ -7,13 +7,12 @@ exported integers compute. :meth:`ScaleBranch.export` writes those integers.
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.networks.transforms import HyperpriorSize
 from shared.entropy.scale_branch import ACTIVATION_LIMIT, Z_LIMIT
+from shared.networks.transforms import HyperpriorSize
 
 __all__ = ["ScaleBranch", "round_ste"]
 
@@ -38,10 +37,12 @@ class _Layer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(levels, outputs))
 
     def weight_step(self) -> Tensor:
+        """Grid step of each filter, (outputs,)."""
         peak = self.conv.weight.detach().abs().flatten(1).amax(1)
         return (peak / WEIGHT_LIMIT).clamp_min(1e-8)
 
     def weight(self, quantised: bool) -> Tensor:
+        """The weights, on their grid if ``quantised``."""
         if not quantised:
             return self.conv.weight
         step = self.weight_step()[:, None, None, None]
@@ -49,13 +50,16 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor, quality: Tensor, input_step: Tensor | None) -> Tensor:
         out = F.conv2d(x, self.weight(input_step is not None), padding=self.conv.padding)
-        bias = self.bias
+        bias: Tensor = self.bias
         if input_step is not None:
             grid = self.weight_step() * input_step
             bias = round_ste(bias / grid) * grid
-        return out + bias[quality if self.bias.shape[0] > 1 else torch.zeros_like(quality)][
-            :, :, None, None
-        ]
+        return (
+            out
+            + bias[quality if self.bias.shape[0] > 1 else torch.zeros_like(quality)][
+                :, :, None, None
+            ]
+        )
 
 
 class ScaleBranch(nn.Module):
@@ -67,31 +71,36 @@ class ScaleBranch(nn.Module):
     def __init__(self, size: HyperpriorSize) -> None:
         super().__init__()
         first, second = size.scale_hidden
+        last = _Layer(second, size.latent, 1, size.levels)
+        with torch.no_grad():
+            last.bias.fill_(INITIAL_INDEX)
         self.layers = nn.ModuleList(
             [
                 _Layer(size.hyper_latent, 4 * first, 3, size.levels),
                 _Layer(first, 4 * second, 3, 1),
-                _Layer(second, size.latent, 1, 1),
+                last,
             ]
         )
-        with torch.no_grad():
-            self.layers[2].bias.fill_(INITIAL_INDEX)
-        self.register_buffer("quantised", torch.zeros((), dtype=torch.bool))
+        # Largest activations seen in float; then the activations' grids, which learn their steps.
         self.register_buffer("peaks", torch.zeros(2))
+        self.log_steps = nn.Parameter(torch.zeros(2), requires_grad=False)
+        self.register_buffer("quantised", torch.zeros((), dtype=torch.bool))
 
     def begin_quantised(self) -> None:
         """Switch the forward pass to the integer grid, from the peaks seen so far."""
-        self.peaks.clamp_(min=1.0)
+        with torch.no_grad():
+            self.log_steps.copy_(torch.log(self.peaks.clamp(min=1.0) / ACTIVATION_LIMIT))
         self.quantised.fill_(True)
 
     def _steps(self) -> list[Tensor]:
         """Grid steps of the three layers' inputs: z is on the integers already."""
-        return [torch.ones_like(self.peaks[0]), *(self.peaks / ACTIVATION_LIMIT)]
+        return [torch.ones_like(self.log_steps[0]), *self.log_steps.exp()]
 
     def _activation(self, x: Tensor, index: int, quantised: bool) -> Tensor:
         x = F.relu(F.pixel_shuffle(x, 2))
         if quantised:
-            step = self.peaks[index] / ACTIVATION_LIMIT
+            # Esser et al., "Learned Step Size Quantization" (ICLR 2020): the gradient reaches the step.
+            step = self.log_steps[index].exp()
             return round_ste((x / step).clamp(max=ACTIVATION_LIMIT)) * step
         if self.training:
             peak = x.detach().amax().to(self.peaks.dtype)
@@ -115,6 +124,7 @@ class ScaleBranch(nn.Module):
         outputs = [inputs[1], inputs[2], 1.0]
         tensors: dict[str, Tensor] = {}
         for i, layer in enumerate(self.layers):
+            assert isinstance(layer, _Layer)
             step = layer.weight_step().double()
             grid = step * inputs[i]
             ratio = grid / outputs[i]
@@ -127,5 +137,3 @@ class ScaleBranch(nn.Module):
             tensors[f"{i}.multiplier"] = multiplier.to(torch.int32)
             tensors[f"{i}.shift"] = shift.to(torch.int32)
         return tensors
-
-

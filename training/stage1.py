@@ -18,15 +18,14 @@ from compressai.entropy_models import EntropyBottleneck
 from compressai.ops import LowerBound
 from torch import Tensor, nn
 
-from shared.networks.transforms import HyperpriorSize, TransformSet
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import SCALE_MAX, SCALE_MIN
+from shared.networks.transforms import HyperpriorSize, TransformSet
 from training.scale_branch import ScaleBranch, round_ste
 
 __all__ = ["LATENT_LIKELIHOOD_FLOOR", "RateDistortionModel", "RateDistortionOutput", "lambdas"]
 
 LATENT_LIKELIHOOD_FLOOR = 1e-9
-INITIAL_LOG_GAIN = 3.0
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 
 
@@ -50,16 +49,35 @@ class RateDistortionModel(nn.Module):
     def __init__(self, size: HyperpriorSize, ladder: Tensor) -> None:
         super().__init__()
         self.size = size
-        # The optimal step shrinks like 1/sqrt(lambda): start the gains there, and high enough that
-        # an untrained g_a's outputs do not all round to zero.
-        middle = ladder[len(ladder) // 2]
-        self.transforms = TransformSet(size, 0.5 * torch.log(ladder / middle) + INITIAL_LOG_GAIN)
+        # High-rate theory for an orthonormal transform: the step that minimises
+        # lambda * 255**2 * step**2 / 12 - log2(step) for one coefficient.
+        step = torch.sqrt(6 / (math.log(2) * 255**2 * ladder))
+        self.transforms = TransformSet(size, -torch.log(step))
         self.scale = ScaleBranch(size)
-        self.prior = EntropyBottleneck(size.levels * size.hyper_latent, init_scale=4.0)
+        self.prior = EntropyBottleneck(size.levels * size.hyper_latent, init_scale=2.0)
         self.prior.quantiles.requires_grad_(False)  # tables are made at export, see training.export
         # Bounds that let a gradient back in: a symbol far outside its scale must still widen it.
         self.likelihood_bound = LowerBound(LATENT_LIKELIHOOD_FLOOR)
         self.index_bound = LowerBound(0.0)
+
+    @torch.no_grad()
+    def start_from_patches(self, patches: Tensor) -> None:
+        """Begin as a block-transform codec: the linear paths get principal components.
+
+        ``patches``: (n, 3 * 16 * 16) rows in the layout of ``pixel_unshuffle``, around zero. The
+        bodies' last layers become zero, so that the networks start as what corrects the blocks.
+        """
+        _, vectors = torch.linalg.eigh(patches.double().T @ patches.double())
+        components = vectors.flip(1)[:, : self.size.latent].float()
+        g_a, g_s = self.transforms.g_a, self.transforms.g_s
+        g_a.project.weight.copy_(components.T[:, :, None, None])
+        g_s.expand.weight.copy_(components[:, :, None, None])
+        for last in (g_a.body[-1], g_s.body[-1][0], self.transforms.h_mu[-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        # And with each channel's own scale at each level, so that bits are sensible from the start.
+        spread = (patches @ components).std(0) * g_a.gain.log_gain.exp()
+        self.scale.layers[-1].bias.copy_(torch.log(spread / SCALE_MIN) / LOG_STEP)
 
     def forward(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> RateDistortionOutput:
         """One training pass.
@@ -112,7 +130,8 @@ class RateDistortionModel(nn.Module):
         distance = noisy.abs()
         root = math.sqrt(0.5)
         likelihood = 0.5 * (
-            torch.erfc((distance - 0.5) / sigma * root) - torch.erfc((distance + 0.5) / sigma * root)
+            torch.erfc((distance - 0.5) / sigma * root)
+            - torch.erfc((distance + 0.5) / sigma * root)
         )
         bits = -torch.log2(self.likelihood_bound(likelihood))
         return bits.flatten(1).sum(1)

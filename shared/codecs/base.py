@@ -84,7 +84,7 @@ class HyperpriorCodec(Codec):
             transforms.load_state_dict(weights)
         except RuntimeError as error:
             raise BundleError(f"bundle {self.name}: {error}") from None
-        transforms.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        transforms.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
         cast_convolutions(transforms, self.dtype)
         self.g_a, self.g_s = transforms.g_a, transforms.g_s
         self.halo = size.receptive_radius

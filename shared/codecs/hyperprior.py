@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.entropy.coder import SYMBOL_LIMIT, EntropyCoder
+from shared.entropy.coder import SYMBOL_LIMIT, EntropyCoder, Indices, Symbols
 from shared.entropy.scale_branch import SCALE_LEVELS, IntegerScaleBranch
 from shared.entropy.tables import FrozenTables
 from shared.errors import CorruptStreamError
@@ -118,10 +118,9 @@ class HyperpriorLatentCodec:
 
     def compress(self, symbols: LatentSymbols, quality: int) -> bytes:
         """The payload of some symbols."""
-        z, y, tables = (array.reshape(-1) for array in (symbols.z, symbols.y, symbols.index))
-        segments: list[tuple[NDArray[np.int16], NDArray[np.integer]]] = [
-            (z, self._z_tables(quality, z.size // self.size.hyper_latent))
-        ]
+        z, y, tables = symbols.z.reshape(-1), symbols.y.reshape(-1), symbols.index.reshape(-1)
+        z_tables = self._z_tables(quality, z.size // self.size.hyper_latent)
+        segments: list[tuple[Symbols, Indices]] = [(z, z_tables)]
         for start in range(0, y.size, SEGMENT):
             part = tables[start : start + SEGMENT]
             active = np.flatnonzero(part)

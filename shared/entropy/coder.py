@@ -28,22 +28,20 @@ from numpy.typing import NDArray
 from shared.entropy.tables import FREQUENCY_TOTAL, FrozenTables
 from shared.errors import CorruptStreamError
 
-__all__ = ["ESCAPE_REACH", "SYMBOL_LIMIT", "EntropyCoder"]
+__all__ = ["SYMBOL_LIMIT", "EntropyCoder", "EntropyDecoder", "Indices", "Symbols"]
 
 _AnsCoder = constriction.stream.stack.AnsCoder
 _Categorical = constriction.stream.model.Categorical
 
 #: Plain bits behind an escape.
 ESCAPE_BITS = 16
-#: Farthest that an escape reaches beyond its table.
-ESCAPE_REACH = (1 << ESCAPE_BITS) - 1
 _ESCAPE = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
 
 #: Symbols are int16; the encoder clamps to this magnitude.
 SYMBOL_LIMIT = 32767
 
 Symbols = NDArray[np.int16]
-Indices = NDArray[np.integer]
+Indices = NDArray[np.uint8] | NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from shared.entropy.scale_branch import SCALE_LEVELS
 
 __all__ = [
     "FREQUENCY_TOTAL",
-    "FrozenTables",
     "SCALE_MAX",
     "SCALE_MIN",
+    "FrozenTables",
     "gaussian_tables",
     "quantise_pmf",
     "scale_of_index",
@@ -55,7 +55,8 @@ def quantise_pmf(pmf: NDArray[np.float64]) -> NDArray[np.uint16]:
     whole = np.floor(share).astype(np.int64)
     missing = FREQUENCY_TOTAL - pmf.size - int(whole.sum())
     whole[np.argsort(-(share - whole), kind="stable")[:missing]] += 1
-    return (whole + 1).astype(np.uint16)
+    frequencies: NDArray[np.uint16] = (whole + 1).astype(np.uint16)
+    return frequencies
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,7 @@ class FrozenTables:
         sums = np.add.reduceat(frequencies, starts[:-1].astype(np.intp))
         if frequencies.min() < 1 or np.any(sums != FREQUENCY_TOTAL):
             raise ValueError("a probability table of the bundle is damaged")
-        return cls(
-            frequencies.astype(np.uint16), starts, tensors["lows"].numpy().astype(np.int32)
-        )
+        return cls(frequencies.astype(np.uint16), starts, tensors["lows"].numpy().astype(np.int32))
 
 
 def gaussian_tables() -> list[tuple[int, NDArray[np.uint16]]]:

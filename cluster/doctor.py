@@ -1,0 +1,122 @@
+"""``sidewire doctor``: what this installation is made of and what it can do here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+
+import shared.codecs
+from cluster.console import print_result
+from shared.bundle import MANIFEST_NAME, load_bundle
+from shared.codecs.base import shipped_bundle
+from shared.errors import SidewireError
+from shared.metrics.optional import optional_metrics
+from shared.networks.precision import default_device, default_precision
+
+__all__ = ["Examination", "Weights", "examine", "print_examination"]
+
+#: Packages whose versions decide what the project does.
+PACKAGES = (
+    "sidewire",
+    "torch",
+    "compressai",
+    "constriction",
+    "numpy",
+    "pillow",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "pyarrow",
+    "safetensors",
+)
+
+
+class Weights(BaseModel):
+    """One bundle and whether its hashes hold."""
+
+    name: str
+    model_id: str
+    tensors_sha256: str
+    megabytes: float
+    status: str
+
+
+class Examination(BaseModel):
+    """All that ``doctor`` finds."""
+
+    python: str
+    machine: str
+    cores: int
+    device: str
+    precision: str
+    packages: dict[str, str]
+    codecs: tuple[str, ...]
+    weights: tuple[Weights, ...]
+    optional_metrics: dict[str, str]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _weights(folder: Path) -> Weights:
+    try:
+        bundle = load_bundle(folder)
+    except SidewireError as error:
+        return Weights(
+            name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)
+        )
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return Weights(
+        name=folder.name,
+        model_id=bundle.manifest.model_id[:16],
+        tensors_sha256=bundle.manifest.tensors_sha256[:16],
+        megabytes=round(size / 1e6, 2),
+        status="ok",
+    )
+
+
+def examine() -> Examination:
+    """Look at versions, devices, weights and metrics. Nothing is fetched."""
+    device = default_device()
+    folders = sorted(path.parent for path in shipped_bundle("").glob(f"*/{MANIFEST_NAME}"))
+    return Examination(
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}",
+        cores=len(os.sched_getaffinity(0)),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        precision=default_precision().value,
+        packages={package: _version(package) for package in PACKAGES},
+        codecs=shared.codecs.codec_names(),
+        weights=tuple(_weights(folder) for folder in folders),
+        optional_metrics={metric.name: metric.status for metric in optional_metrics()},
+    )
+
+
+def print_examination(found: Examination, as_json: bool) -> None:
+    """As one JSON object, or as lines."""
+    if as_json:
+        print(json.dumps(found.model_dump()))
+        return
+    values: dict[str, object] = {
+        "python": found.python,
+        "machine": f"{found.machine}, {found.cores} cores",
+        "device": f"{found.device}, networks in {found.precision}",
+    }
+    values |= found.packages
+    values["codecs"] = ", ".join(found.codecs)
+    for weights in found.weights:
+        values[f"weights {weights.name}"] = (
+            f"{weights.status}, model {weights.model_id}, sha256 {weights.tensors_sha256},"
+            f" {weights.megabytes} MB"
+        )
+    values |= {f"metric {name}": status for name, status in found.optional_metrics.items()}
+    print_result(values, as_json=False)

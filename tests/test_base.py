@@ -1,0 +1,166 @@
+"""The shipped ``base`` on real pictures: every level, any size, and the promises of its interface."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from shared.bundle import load_bundle
+from shared.codecs import base as base_module
+from shared.codecs import codec_names, get_codec
+from shared.codecs.base import HyperpriorCodec, shipped_bundle
+from shared.codecs.interface import Codec, TextPlacement
+from shared.entropy.scale_branch import IntegerScaleBranch
+from shared.errors import LimitError, QualityError, UnknownCodecError
+from shared.metrics import psnr
+from shared.networks.precision import Precision
+from shared.networks.tiling import tiles
+from shared.pictures import Picture
+
+TEXT_WORDS = ("text", "caption", "words", "prompt", "sentence")
+
+
+def test_a_codec_without_text_at_the_encoder_cannot_be_given_any() -> None:
+    """Invariant: the sender is blind. There is no parameter that a caption could come in by."""
+    for name in codec_names():
+        codec = get_codec(name)
+        if codec.text in {TextPlacement.NOWHERE, TextPlacement.DECODER}:
+            parameters = inspect.signature(type(codec).encode).parameters
+            assert list(parameters) == ["self", "picture", "quality"]
+    assert not [name for name in vars(Codec) if any(word in name for word in TEXT_WORDS)]
+
+
+def test_rate_and_quality_rise_with_the_level(
+    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+) -> None:
+    for picture in list(kodak.values())[:2]:
+        encoded = [base_codec.encode(picture, quality) for quality in base_codec.qualities]
+        values = [psnr(picture, base_codec.decode(one.blob).picture) for one in encoded]
+        assert all(a.bits_per_pixel < b.bits_per_pixel for a, b in pairwise(encoded))
+        assert all(a < b for a, b in pairwise(values))
+
+
+def test_the_levels_reach_from_very_low_to_high_rates(
+    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+) -> None:
+    lowest, highest = base_codec.qualities[0], base_codec.qualities[-1]
+    rates = {
+        quality: np.mean([base_codec.encode(p, quality).bits_per_pixel for p in kodak.values()])
+        for quality in (lowest, highest)
+    }
+    assert rates[lowest] < 0.04
+    assert rates[highest] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 300), (65, 64), (63, 129), (200, 7), (130, 257)]
+)
+def test_any_size_comes_back(
+    base_codec: HyperpriorCodec, kodak: dict[str, Picture], height: int, width: int
+) -> None:
+    picture = kodak["kodim23"][:height, 100 : 100 + width]
+    decoded = base_codec.decode(base_codec.encode(picture, 6).blob).picture
+    assert decoded.shape == picture.shape
+    assert psnr(picture, decoded) > 24
+
+
+def test_the_same_picture_gives_the_same_bytes(
+    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+) -> None:
+    picture = kodak["kodim03"]
+    first = base_codec.encode(picture, 3).blob
+    assert base_codec.encode(picture.copy(), 3).blob == first
+    again = base_codec.decode(first)
+    np.testing.assert_array_equal(base_codec.decode(first).picture, again.picture)
+
+
+def test_bfloat16_decodes_the_same_symbols_to_nearly_the_same_picture(
+    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+) -> None:
+    other = HyperpriorCodec(load_bundle(shipped_bundle("base")), precision=Precision.BFLOAT16)
+    picture = kodak["kodim15"]
+    for quality in (1, 6):
+        blob = base_codec.encode(picture, quality).blob
+        exact, fast = base_codec.decode(blob), other.decode(blob)
+        assert exact.symbols_crc32c == fast.symbols_crc32c
+        assert psnr(exact.picture, fast.picture) > 40
+        assert base_codec.decode(other.encode(picture, quality).blob).picture.shape == picture.shape
+
+
+def test_windows_meet_without_a_seam(
+    base_codec: HyperpriorCodec, newswire: dict[str, Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture in many windows is what it is in one."""
+    picture = newswire["claudette-2003"][:700, :500]
+    whole = base_codec.encode(picture, 5).blob
+    y = base_codec.analysis(picture, 5)
+    decoded = base_codec.decode(whole).picture
+    monkeypatch.setattr(base_module, "TILE", 12)
+    tiled_y = base_codec.analysis(picture, 5)
+    np.testing.assert_allclose(tiled_y.numpy(), y.numpy(), atol=2e-3, rtol=2e-4)
+    tiled = base_codec.decode(whole).picture
+    assert np.abs(tiled.astype(int) - decoded.astype(int)).max() <= 1
+
+
+def test_tiles_cover_the_grid_once() -> None:
+    seen = np.zeros((29, 41), int)
+    for tile in tiles(29, 41, 8, 3):
+        seen[tile.target(1)] += 1
+        rows, columns = tile.window(1)
+        assert rows.start <= tile.rows.start
+        assert tile.columns.stop <= columns.stop
+    assert (seen == 1).all()
+
+
+def test_limits_and_levels_are_named(base_codec: HyperpriorCodec) -> None:
+    with pytest.raises(LimitError, match="picture width is 8200, must be at most 8192"):
+        base_codec.encode(np.zeros((8, 8200, 3), np.uint8), 0)
+    with pytest.raises(QualityError, match="base has no quality 9; choose one of 0, 1, 2"):
+        base_codec.encode(np.zeros((8, 8, 3), np.uint8), 9)
+    with pytest.raises(UnknownCodecError, match="no codec 'bsae'; known: base, baseline/avif"):
+        get_codec("bsae")
+
+
+def test_the_scale_branch_takes_at_most_a_fifth_of_a_gigamac(base_codec: HyperpriorCodec) -> None:
+    """Multiply-accumulates at 768x512: z is 12x8, and each layer doubles the resolution."""
+    branch: IntegerScaleBranch = base_codec.latents.scale
+    positions = [96, 96 * 4, 96 * 16]
+    macs = sum(
+        layer.matrix.numel() * count for layer, count in zip(branch.layers, positions, strict=True)
+    )
+    assert macs <= 0.2e9
+
+
+#: Peak resident memory of encoding and decoding 8192x8192 on a CPU, in a process of its own.
+LARGEST_PICTURE_GIB = 4.0
+
+LARGEST = """
+import resource
+import numpy as np
+from shared.bundle import load_bundle
+from shared.codecs.base import HyperpriorCodec, shipped_bundle
+ramp = np.linspace(0, 255, 8192)[:, None] * np.ones(8192)
+wave = 127 + 100 * np.sin(np.arange(8192) / 40.0)
+picture = np.empty((8192, 8192, 3), np.uint8)
+picture[..., 0], picture[..., 1], picture[..., 2] = ramp, wave, wave[:, None]
+del ramp
+codec = HyperpriorCodec(load_bundle(shipped_bundle("base")))
+blob = codec.encode(picture, 2).blob
+decoded = codec.decode(blob).picture
+assert decoded.shape == picture.shape
+error = np.mean([np.square(decoded[i].astype(int) - picture[i]).mean() for i in range(0, 8192, 64)])
+assert error < 60, error
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_the_largest_picture_fits_the_stated_memory() -> None:
+    run = subprocess.run([sys.executable, "-c", LARGEST], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < LARGEST_PICTURE_GIB
