@@ -153,7 +153,7 @@ def evaluate(
 ) -> None:
     """Compare codecs on the same pictures: real bytes, distortion, time, BD-rates and plots."""
     with errors_in_one_line():
-        from cluster.evaluate import evaluate_command  # noqa: PLC0415
+        from cluster.evaluation.run import evaluate_command  # noqa: PLC0415
 
         evaluate_command(feed, codecs, qualities, out, ssimulacra2_every, limit, jobs, json)
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cluster.console import progress_console
-from cluster.evaluate import EvaluationResult, SummaryRow, evaluate, summary_table
+from cluster.evaluation import EvaluationResult, SummaryRow, evaluate, summary_table
 from cluster.feeds import NEWSWIRE_FEED
 from shared.codecs import get_codec
 from shared.codecs.base import HyperpriorCodec
@@ -106,7 +106,7 @@ def _post(row: FeedRow, codec: HyperpriorCodec, folder: Path) -> Post:
 
 def _table(summary: Sequence[SummaryRow]) -> list[TableRow]:
     def shown(value: float | None, digits: int) -> str:
-        return "–" if value is None else f"{value:.{digits}f}"
+        return "-" if value is None else f"{value:.{digits}f}"
 
     return [
         TableRow(

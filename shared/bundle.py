@@ -55,8 +55,10 @@ class Provenance(BaseModel):
     quantised_steps: int
     hours: float
     kodak: tuple[QualityRow, ...] = ()
-    #: Extra rate of the integer scale branch against the float one it came from, a level each.
+    #: Extra rate of integer scale indices against float ones, in percent, a level each.
     integer_cost_percent: tuple[float, ...] = ()
+    #: Extra rate of real payloads against a Gaussian's ideal code length with float scales.
+    payload_cost_percent: tuple[float, ...] = ()
 
 
 class Manifest(BaseModel):

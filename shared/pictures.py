@@ -7,14 +7,15 @@ sRGB form (float or 32-bit pixels, animations) is refused.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pillow_heif
-import pillow_jxl  # noqa: F401  (importing it registers the JPEG XL plugin)
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 pillow_heif.register_heif_opener()
+with suppress(ImportError):  # JPEG XL is an extra: its plugin is under the GPL
+    importlib.import_module("pillow_jxl")
 
 #: Widest and highest picture that can be encoded or decoded.
 LARGEST_SIDE = 8192

@@ -161,6 +161,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 @pytest.mark.timeout(600)
 def test_the_largest_picture_fits_the_stated_memory() -> None:
-    run = subprocess.run([sys.executable, "-c", LARGEST], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", LARGEST], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) < LARGEST_PICTURE_GIB

@@ -38,7 +38,9 @@ class Stage1Config(BaseModel):
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(1e-3, gt=0)
-    linear_rate: float = Field(0.1, gt=0, description="of the linear paths, as a share of the others'")
+    linear_rate: float = Field(
+        0.1, gt=0, description="of the linear paths, as a share of the others'"
+    )
     warmup_steps: int = Field(200, ge=0)
     decay_fraction: float = Field(0.4, ge=0, le=1, description="the last part falls to zero")
     clip_norm: float = Field(1.0, gt=0)

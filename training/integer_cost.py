@@ -1,22 +1,22 @@
-"""What the integers cost: real payloads against the float scale branch's ideal code length."""
+"""What the integers cost in rate, against a float scale branch that took the same steps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from shared.codecs.base import HyperpriorCodec
-from shared.codecs.hyperprior import LatentSymbols
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import FREQUENCY_TOTAL, SCALE_MAX, SCALE_MIN
 from shared.pictures import Picture
 from training.scale_branch import ScaleBranch
 
-__all__ = ["integer_cost_percent"]
+__all__ = ["IntegerCost", "integer_cost"]
 
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 #: Where a Gaussian says less than this, an escape would be written: 16 bits and the table's edge.
@@ -34,12 +34,11 @@ def _z_bits(codec: HyperpriorCodec, z: NDArray[np.int16], quality: int) -> float
     return bits
 
 
-@torch.no_grad()
-def _y_bits(scale: ScaleBranch, symbols: LatentSymbols, quality: int) -> float:
-    z = torch.from_numpy(symbols.z.astype(np.float32))[None]
-    index = scale(z, torch.tensor([quality])).double().clamp(0, SCALE_LEVELS - 1)
-    sigma = SCALE_MIN * torch.exp(index * LOG_STEP)
-    distance = torch.from_numpy(symbols.y.astype(np.float64)).abs()[None]
+def _y_bits(y: NDArray[np.int16], index: NDArray[np.float64]) -> float:
+    """Ideal code length of symbols under Gaussians of continuous scale indices."""
+    bounded = torch.from_numpy(index).clamp(0, SCALE_LEVELS - 1)
+    sigma = SCALE_MIN * torch.exp(bounded * LOG_STEP)
+    distance = torch.from_numpy(y.astype(np.float64)).abs()
     root = math.sqrt(0.5)
     probability = 0.5 * (
         torch.erfc((distance - 0.5) / sigma * root) - torch.erfc((distance + 0.5) / sigma * root)
@@ -47,21 +46,35 @@ def _y_bits(scale: ScaleBranch, symbols: LatentSymbols, quality: int) -> float:
     return float(-torch.log2(probability.clamp_min(LEAST_PROBABILITY)).sum())
 
 
-def integer_cost_percent(
-    scale: ScaleBranch, codec: HyperpriorCodec, pictures: Sequence[Picture]
-) -> tuple[float, ...]:
-    """Extra rate in percent, one value a quality level, over all pictures.
+@dataclass(frozen=True)
+class IntegerCost:
+    """Extra rate in percent, one value a quality level.
 
-    Args:
-        scale: the float branch, as it was before its integer phase.
-        codec: the exported bundle. Its payloads also pay for 16-bit tables and rANS.
+    Attributes:
+        index: integer scale indices against float ones, both priced by ideal Gaussians.
+        payload: real payloads (frozen tables, rANS) against the float indices' ideal.
     """
-    costs = []
+
+    index: tuple[float, ...]
+    payload: tuple[float, ...]
+
+
+@torch.no_grad()
+def integer_cost(
+    twin: ScaleBranch, codec: HyperpriorCodec, pictures: Sequence[Picture]
+) -> IntegerCost:
+    """Measure a bundle against the float ``twin`` that took the same training steps."""
+    index_costs, payload_costs = [], []
     for quality in codec.qualities:
-        real = ideal = 0.0
+        level = torch.tensor([quality])
+        payload = integer = ideal = 0.0
         for picture in pictures:
             symbols = codec.latents.analyse(codec.analysis(picture, quality), quality)
-            real += 8 * len(codec.latents.compress(symbols, quality))
-            ideal += _z_bits(codec, symbols.z, quality) + _y_bits(scale, symbols, quality)
-        costs.append(round(100 * (real / ideal - 1), 3))
-    return tuple(costs)
+            z = torch.from_numpy(symbols.z.astype(np.float32))[None]
+            z_bits = _z_bits(codec, symbols.z, quality)
+            payload += 8 * len(codec.latents.compress(symbols, quality))
+            integer += z_bits + _y_bits(symbols.y, symbols.index.astype(np.float64))
+            ideal += z_bits + _y_bits(symbols.y, twin(z, level)[0].double().numpy())
+        index_costs.append(round(100 * (integer / ideal - 1), 3))
+        payload_costs.append(round(100 * (payload / ideal - 1), 3))
+    return IntegerCost(tuple(index_costs), tuple(payload_costs))

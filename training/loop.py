@@ -7,6 +7,7 @@ everything that shapes y and z stands still. Every step draws its crops and its 
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import time
@@ -62,7 +63,8 @@ class Stage1Run:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         averaging = get_ema_multi_avg_fn(config.average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(model, multi_avg_fn=averaging)
-        linear = [model.transforms.g_a.project.weight, model.transforms.g_s.expand.weight]
+        paths = nn.ModuleList([model.transforms.g_a.project, model.transforms.g_s.expand])
+        linear = list(paths.parameters())
         matrices = [p for p in matrices_of(model) if all(p is not other for other in linear)]
         taken = {id(parameter) for parameter in matrices + linear}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
@@ -72,6 +74,7 @@ class Stage1Run:
             Muon(linear, lr=config.learning_rate * config.linear_rate),
             torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
+        self.float_twin = copy.deepcopy(model.scale)
         self.step = 0
         self.quantised_step = 0
         self.seconds = 0.0
@@ -85,10 +88,16 @@ class Stage1Run:
 
     # -- one step -------------------------------------------------------------------------------
 
+    def batch(self, store: PictureStore, step: int) -> Tensor:
+        """The crops of a step, (batch * levels, 3, crop, crop) in 0..1 on the run's device."""
+        config = self.config
+        x = store.batch(config.seed, step, config.batch * config.size.levels, config.crop)
+        return x.to(self.device, memory_format=torch.channels_last)
+
     def _levels(self, count: int) -> Tensor:
         return torch.arange(count, device=self.device) % self.config.size.levels
 
-    def _loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor) -> Tensor:
         """Mean over levels of ``weight * (lambda * 255**2 * MSE + bits per pixel)``."""
         quality = self._levels(len(x))
         out = self.model(x, quality, torch.bfloat16)
@@ -103,9 +112,8 @@ class Stage1Run:
         """Phase one: everything learns. Returns the loss."""
         config = self.config
         torch.manual_seed(hash((config.seed, 1, self.step)))
-        x = store.batch(config.seed, self.step, config.batch * config.size.levels, config.crop)
-        x = x.to(self.device, memory_format=torch.channels_last)
-        loss = self._loss(x)
+        x = self.batch(store, self.step)
+        loss = self.loss(x)
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
@@ -123,6 +131,7 @@ class Stage1Run:
         crops = store.batch(self.config.seed, PATCH_STEP, PATCH_CROPS, self.config.crop)
         patches = F.pixel_unshuffle(crops - 0.5, Y_STRIDE).permute(0, 2, 3, 1)
         self.model.start_from_patches(patches.flatten(0, 2))
+        self.averaged.load_state_dict(self.model.state_dict())
 
     def begin_quantised(self) -> None:
         """Continue from the averaged weights, with only the scale branch learning."""
@@ -131,27 +140,39 @@ class Stage1Run:
         self.model.scale.peaks.copy_(peaks)
         self.model.requires_grad_(False)
         self.model.scale.requires_grad_(True)
+        self.float_twin = copy.deepcopy(self.model.scale)
+        self.float_twin.log_steps.requires_grad_(False)
         self.model.scale.begin_quantised()
         self.optimisers = [
-            torch.optim.Adam(self.model.scale.parameters(), lr=self.config.quantised_learning_rate)
+            torch.optim.Adam(branch.parameters(), lr=self.config.quantised_learning_rate)
+            for branch in (self.model.scale, self.float_twin)
         ]
 
     def quantised_train_step(self, store: PictureStore) -> float:
-        """Phase two: the scale branch lowers the bits of y on frozen latents. Returns bits/pixel."""
+        """Phase two: the scale branch lowers the bits of y on frozen latents. Returns bits/pixel.
+
+        A twin that stays in float takes the same steps: what integers cost is measured against it.
+        """
         config = self.config
         position = config.steps + self.quantised_step
         torch.manual_seed(hash((config.seed, 2, position)))
-        x = store.batch(config.seed, position, config.batch * config.size.levels, config.crop)
-        x = x.to(self.device, memory_format=torch.channels_last)
+        x = self.batch(store, position)
         quality = self._levels(len(x))
-        bits = self.model.latent_bits(x, quality, torch.bfloat16)
-        loss = (config.level_weights().to(self.device)[quality] * bits).mean() / config.crop**2
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        weight = config.level_weights().to(self.device)[quality] / config.crop**2
+        z_hat, symbols = self.model.latents(x, quality, torch.bfloat16)
         progress = self.quantised_step / max(1, config.quantised_steps)
-        for group in self.optimisers[0].param_groups:
-            group["lr"] = config.quantised_learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-        self.optimisers[0].step()
+        losses = []
+        branches = (self.model.scale, self.float_twin)
+        for branch, optimiser in zip(branches, self.optimisers, strict=True):
+            loss = (weight * self.model.y_bits(symbols, branch(z_hat, quality))).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            for group in optimiser.param_groups:
+                fall = 0.5 * (1 + math.cos(math.pi * progress))
+                group["lr"] = config.quantised_learning_rate * fall
+            optimiser.step()
+            losses.append(loss)
+        loss = losses[0]
         self.quantised_step += 1
         return float(loss.item())
 
@@ -187,6 +208,7 @@ class Stage1Run:
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "float_twin": self.float_twin.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "quantised_step": self.quantised_step,
@@ -203,6 +225,7 @@ class Stage1Run:
             self.begin_quantised()
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        self.float_twin.load_state_dict(state["float_twin"])
         if len(state["optimisers"]) == len(self.optimisers):
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)

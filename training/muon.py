@@ -23,7 +23,7 @@ ITERATIONS = 5
 #: RMS of an AdamW update that the scaled step matches (Liu et al.).
 MATCHED_RMS = 0.2
 #: Smaller weights stay with AdamW: their update is cheap and noisy.
-SMALLEST_MATRIX = 10_000
+SMALLEST_MATRIX = 4096
 
 
 def matrices_of(module: nn.Module) -> list[nn.Parameter]:

@@ -21,7 +21,7 @@ from shared.pictures import Picture, picture_from_bytes
 from training.config import Stage1Config, load_config
 from training.data import PictureStore
 from training.export import export_bundle
-from training.integer_cost import integer_cost_percent
+from training.integer_cost import integer_cost
 from training.loop import VALIDATION_CROP, Stage1Run, finish, train
 
 __all__ = ["TrainingRequest", "train_command", "train_stage1"]
@@ -78,6 +78,8 @@ def train_stage1(request: TrainingRequest) -> Manifest:
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         run.load(checkpoint)
+    else:
+        run.start(store)
     if request.snapshot:
         if not checkpoint.exists():
             raise FileNotFoundError(f"no checkpoint to export: {checkpoint}")
@@ -94,7 +96,7 @@ def train_stage1(request: TrainingRequest) -> Manifest:
         quantised_steps=run.quantised_step,
         hours=round(run.seconds / 3600, 2),
     )
-    manifest = export_bundle(run.model, config, provenance, request.bundle)
+    manifest = export_bundle(run, store, provenance, request.bundle)
     kodak = request.data / KODAK
     return _measured(run, request, kodak) if kodak.exists() else manifest
 
@@ -104,11 +106,12 @@ def _measured(run: Stage1Run, request: TrainingRequest, feed: Path) -> Manifest:
     bundle = load_bundle(request.bundle)
     codec = HyperpriorCodec(bundle)
     pictures = [picture_from_bytes(row.image) for row in read_feed(feed)]
-    float_branch = run.averaged.scale.cpu().eval()
+    cost = integer_cost(run.float_twin.cpu(), codec, pictures)
     provenance = bundle.manifest.provenance.model_copy(
         update={
             "kodak": kodak_rows(codec, pictures),
-            "integer_cost_percent": integer_cost_percent(float_branch, codec, pictures),
+            "integer_cost_percent": cost.index,
+            "payload_cost_percent": cost.payload,
         }
     )
     config = request.config

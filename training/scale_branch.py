@@ -86,6 +86,13 @@ class ScaleBranch(nn.Module):
         self.log_steps = nn.Parameter(torch.zeros(2), requires_grad=False)
         self.register_buffer("quantised", torch.zeros((), dtype=torch.bool))
 
+    @torch.no_grad()
+    def start_from(self, index: Tensor) -> None:
+        """Begin with these indices everywhere, (levels, M)."""
+        last = self.layers[-1]
+        assert isinstance(last, _Layer)
+        last.bias.copy_(index)
+
     def begin_quantised(self) -> None:
         """Switch the forward pass to the integer grid, from the peaks seen so far."""
         with torch.no_grad():

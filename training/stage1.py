@@ -72,12 +72,12 @@ class RateDistortionModel(nn.Module):
         g_a, g_s = self.transforms.g_a, self.transforms.g_s
         g_a.project.weight.copy_(components.T[:, :, None, None])
         g_s.expand.weight.copy_(components[:, :, None, None])
-        for last in (g_a.body[-1], g_s.body[-1][0], self.transforms.h_mu[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        for last in (g_a.body[-1], g_s.body[-1], self.transforms.h_mu[-1]):
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
         # And with each channel's own scale at each level, so that bits are sensible from the start.
         spread = (patches @ components).std(0) * g_a.gain.log_gain.exp()
-        self.scale.layers[-1].bias.copy_(torch.log(spread / SCALE_MIN) / LOG_STEP)
+        self.scale.start_from(torch.log(spread / SCALE_MIN) / LOG_STEP)
 
     def forward(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> RateDistortionOutput:
         """One training pass.
@@ -96,23 +96,27 @@ class RateDistortionModel(nn.Module):
             mu = nets.h_mu(z_hat, quality).float()
         z_bits = self._z_bits(z)
         centred = y - mu
-        y_bits = self._y_bits(centred + torch.rand_like(centred) - 0.5, index)
+        y_bits = self.y_bits(centred + torch.rand_like(centred) - 0.5, index)
         with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
             x_hat = nets.g_s(round_ste(centred) + mu, quality).float() + 0.5
         return RateDistortionOutput(x_hat, y_bits, z_bits)
 
-    def latent_bits(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> Tensor:
-        """Bits of y alone, (B,), with a gradient to the scale branch only (phase two)."""
+    @torch.no_grad()
+    def latents(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> tuple[Tensor, Tensor]:
+        """z and the symbols of y as they would be coded, float32 holding integers."""
         nets = self.transforms
-        with (
-            torch.no_grad(),
-            torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32),
-        ):
+        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
             y = nets.g_a(x - 0.5, quality).float()
             z_hat = nets.h_a(y, quality).float().round()
-            symbols = (y - nets.h_mu(z_hat, quality).float()).round()
-        # Real symbols, not noise: the branch should fit what will be coded. Float32: the grid is exact.
-        return self._y_bits(symbols, self.scale(z_hat, quality))
+            mu = nets.h_mu(z_hat, quality).float()
+        return z_hat, (y - mu).round()
+
+    @torch.no_grad()
+    def symbols(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
+        z_hat, symbols = self.latents(x, quality, torch.bfloat16)
+        index = self.scale(z_hat, quality).clamp(0, SCALE_LEVELS - 1).round()
+        return z_hat, index, symbols * (index > 0)
 
     def _z_bits(self, z: Tensor) -> Tensor:
         count, levels, n = z.shape[0], self.size.levels, self.size.hyper_latent
@@ -124,10 +128,11 @@ class RateDistortionModel(nn.Module):
         bits = bits.reshape(levels, n, count // levels, -1).sum((1, 3))
         return bits.transpose(0, 1).reshape(count)
 
-    def _y_bits(self, noisy: Tensor, index: Tensor) -> Tensor:
+    def y_bits(self, values: Tensor, index: Tensor) -> Tensor:
+        """Bits a picture, (B,), of centred values (noisy, or real symbols) at continuous indices."""
         bounded = self.index_bound(index).clamp(max=SCALE_LEVELS - 1)
         sigma = SCALE_MIN * torch.exp(bounded * LOG_STEP)
-        distance = noisy.abs()
+        distance = values.abs()
         root = math.sqrt(0.5)
         likelihood = 0.5 * (
             torch.erfc((distance - 0.5) / sigma * root)

@@ -124,5 +124,7 @@ class PillowCodec(Codec):
             raise CorruptStreamError(f"{self.name}: damaged file: {error}") from None
 
 
+Image.init()
 for _settings in FORMATS:
-    register(_settings.name)(partial(PillowCodec, _settings))
+    if _settings.format in Image.SAVE:  # JPEG XL comes with an extra
+        register(_settings.name)(partial(PillowCodec, _settings))

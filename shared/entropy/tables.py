@@ -22,7 +22,7 @@ __all__ = [
     "SCALE_MAX",
     "SCALE_MIN",
     "FrozenTables",
-    "gaussian_tables",
+    "gaussian_pmf",
     "quantise_pmf",
     "scale_of_index",
 ]
@@ -31,8 +31,8 @@ __all__ = [
 FREQUENCY_TOTAL = 1 << 16
 #: Standard deviation of index 0 and of index 63; the indices between are spaced evenly in log.
 SCALE_MIN, SCALE_MAX = 0.11, 64.0
-#: A table's escape symbols hold at most this probability on each side.
-TAIL_MASS = 2.0**-17
+#: Half the length of a y table: so many standard deviations, and so many symbols more.
+TABLE_REACH, TABLE_MARGIN = 8, 4
 #: Longest table; beyond it symbols escape.
 MAX_SYMBOLS = 1023
 
@@ -118,18 +118,15 @@ class FrozenTables:
         return cls(frequencies.astype(np.uint16), starts, tensors["lows"].numpy().astype(np.int32))
 
 
-def gaussian_tables() -> list[tuple[int, NDArray[np.uint16]]]:
-    """One ``(low, frequencies)`` pair a scale index: a zero-mean Gaussian over unit bins."""
-    tables = []
-    for index in range(SCALE_LEVELS):
-        sigma = scale_of_index(index)
-        reach = 1
-        # The outermost symbols are escapes and dear: they must be as rare as the tail itself.
-        while math.erfc((reach - 0.5) / (sigma * math.sqrt(2))) / 2 > TAIL_MASS:
-            reach += 1
-        reach = min(reach, MAX_SYMBOLS // 2)
-        edges = np.arange(-reach, reach + 2) - 0.5
-        cdf = np.array([math.erfc(-edge / (sigma * math.sqrt(2))) / 2 for edge in edges])
-        cdf[0], cdf[-1] = 0.0, 1.0
-        tables.append((-reach, quantise_pmf(np.diff(cdf))))
-    return tables
+def gaussian_pmf(index: int) -> tuple[int, NDArray[np.float64]]:
+    """A scale index's zero-mean Gaussian over unit bins: the lowest symbol, and probabilities.
+
+    It reaches eight standard deviations and a little further, and its ends hold what lies beyond:
+    they will be escapes, and escapes are dear.
+    """
+    sigma = scale_of_index(index)
+    reach = min(math.ceil(TABLE_REACH * sigma) + TABLE_MARGIN, MAX_SYMBOLS // 2)
+    edges = np.arange(-reach, reach + 2) - 0.5
+    cdf = np.array([math.erfc(-edge / (sigma * math.sqrt(2))) / 2 for edge in edges])
+    cdf[0], cdf[-1] = 0.0, 1.0
+    return -reach, np.diff(cdf)

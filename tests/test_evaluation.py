@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cluster.evaluate import EvaluationResult, evaluate, summary_table
+from cluster.evaluation import EvaluationResult, evaluate, summary_table
 from shared.codecs import registry
 from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
 from shared.errors import QualityError, UnknownCodecError

@@ -1,0 +1,110 @@
+"""What an evaluation leaves: ``results.parquet``, ``summary.json``, ``bd_rate.json``, plots, a table."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from rich.table import Table
+
+from cluster.evaluation.rows import BdRateRow, EvaluationResult, Levels, ResultRow, SummaryRow
+from cluster.evaluation.summary import BASELINES, METRICS, curve_of
+from shared.metrics import Curve
+from shared.pictures import write_atomically
+
+__all__ = ["summary_table", "write_report"]
+
+_ARROW_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+RESULT_SCHEMA = pa.schema(
+    [
+        pa.field(
+            field.name,
+            _ARROW_TYPES[str(field.type).removesuffix(" | None")],
+            nullable=str(field.type).endswith("None"),
+        )
+        for field in fields(ResultRow)
+    ]
+)
+
+
+def _write_results(path: Path, rows: Sequence[ResultRow]) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], RESULT_SCHEMA), file)
+    write_atomically(path, file.getvalue())
+
+
+def _write_json(path: Path, rows: Sequence[SummaryRow | BdRateRow]) -> None:
+    """JSON has no infinity (PSNR of equal pictures): null stands for it."""
+
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    table = [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
+    write_atomically(path, (json.dumps(table, indent=2) + "\n").encode())
+
+
+def _write_plot(path: Path, curves: dict[str, Curve], label: str) -> None:
+    """Quality over log-rate: our codecs solid and strong, baselines dashed."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for index, (name, curve) in enumerate(curves.items()):
+        style = "--" if name.startswith(BASELINES) else "-"
+        axes.plot(
+            curve.rates,
+            curve.values,
+            linestyle=style,
+            linewidth=1.4 if style == "--" else 2.4,
+            color=f"C{index % 10}",
+            marker="osD^vP*X"[index % 8],
+            label=name.removeprefix(BASELINES),
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("rate (bits per pixel)")
+    axes.set_ylabel(label)
+    axes.grid(which="both", alpha=0.25)
+    if curves:
+        axes.legend(loc="lower right")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    write_atomically(path, file.getvalue())
+
+
+def write_report(out: Path, result: EvaluationResult, levels: Levels) -> None:
+    _write_results(out / "results.parquet", result.rows)
+    _write_json(out / "summary.json", result.summary)
+    _write_json(out / "bd_rate.json", result.bd_rates)
+    for metric in METRICS:
+        curves = {name: curve_of(result.summary, name, metric) for name in levels}
+        curves = {name: curve for name, curve in curves.items() if curve.rates}
+        _write_plot(out / f"rd_{metric.name}.png", curves, metric.label)
+
+
+def summary_table(summary: Sequence[SummaryRow]) -> Table:
+    """The summary for a terminal; a dash stands for what was not measured."""
+    table = Table("codec", "quality", "pictures", title="means over the pictures")
+    for heading in ("bpp", "PSNR", "MS-SSIM", "SSIMULACRA2", "encode ms", "decode ms"):
+        table.add_column(heading, justify="right")
+    for row in summary:
+        figures = (
+            f"{row.bpp:.4f}",
+            f"{row.psnr:.2f}",
+            "-" if row.ms_ssim is None else f"{row.ms_ssim:.4f}",
+            *(
+                "-" if value is None else f"{value:.1f}"
+                for value in (row.ssimulacra2, row.encode_ms, row.decode_ms)
+            ),
+        )
+        table.add_row(row.codec, str(row.quality), str(row.pictures), *figures)
+    return table

@@ -1,0 +1,125 @@
+"""``sidewire eval``: measure, summarise, write. What fails is reported, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import Progress
+
+from cluster.console import progress_console
+from cluster.evaluation.measure import chosen_levels, measured, tasks_of
+from cluster.evaluation.report import summary_table, write_report
+from cluster.evaluation.rows import EvaluationResult, Failure, ResultRow
+from cluster.evaluation.summary import bd_rates, summarise
+from shared.errors import QualityError, SidewireError
+from shared.feed import count_rows
+from shared.metrics.bd_rate import RATE_WINDOW
+
+__all__ = ["evaluate", "evaluate_command"]
+
+
+def evaluate(
+    feed: Path,
+    codecs: Sequence[str],
+    qualities: Sequence[int] | Literal["all"],
+    out: Path,
+    *,
+    ssimulacra2_every: int = 1,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    jobs: int = 1,
+    window: tuple[float, float] = RATE_WINDOW,
+) -> EvaluationResult:
+    """Measure codecs on a feed and write the tables and plots.
+
+    Args:
+        codecs: names, or patterns such as ``baseline/*``.
+        qualities: levels to measure; a codec without some of them is measured at the others.
+        out: folder for the files, made if need be.
+        ssimulacra2_every: score every n-th picture by SSIMULACRA2, the slowest metric; 0 for none.
+        limit: of pictures, from the feed's start.
+        progress: a running display to add a bar to and to warn on; warnings alone go to stderr.
+        jobs: processes. Times are measured with one only, after an uncounted run of each codec.
+        window: bits per pixel between which BD-rates are taken.
+
+    Raises:
+        UnknownCodecError, QualityError, BundleError: a codec cannot be had, before any work.
+        FeedError: the feed cannot be read. SidewireError: ``out`` cannot be written.
+    """
+    levels = chosen_levels(codecs, qualities)
+    pictures = count_rows(feed) if limit is None else min(limit, count_rows(feed))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SidewireError(f"cannot write {out}: {error.strerror}") from None
+
+    rows: list[ResultRow] = []
+    failures: list[Failure] = []
+    shown = progress or Progress(console=Console(stderr=True), disable=True)
+    bar = shown.add_task("evaluating", total=pictures * len(levels))
+    tasks = tasks_of(feed, levels, ssimulacra2_every, limit, timed=jobs == 1)
+    for outcomes in measured(tasks, jobs):
+        for outcome in outcomes:
+            if isinstance(outcome, ResultRow):
+                rows.append(outcome)
+            else:
+                failures.append(outcome)
+                shown.console.print(f"warning: {outcome}", style="yellow", markup=False)
+        shown.advance(bar, len(levels) if outcomes[0].codec is None else 1)
+
+    summary = summarise(rows, levels)
+    rates = bd_rates(summary, levels, window)
+    result = EvaluationResult(tuple(rows), summary, rates, tuple(failures))
+    write_report(out, result, levels)
+    return result
+
+
+def _parsed(qualities: str) -> Sequence[int] | Literal["all"]:
+    if qualities == "all":
+        return "all"
+    try:
+        return [int(level) for level in qualities.split(",")]
+    except ValueError:
+        raise QualityError(
+            f"--qualities is {qualities!r}, must be 'all' or whole numbers with commas between"
+        ) from None
+
+
+def evaluate_command(
+    feed: Path,
+    codecs: str,
+    qualities: str,
+    out: Path,
+    ssimulacra2_every: int,
+    limit: int | None,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """What ``sidewire eval`` does; prints the table, or the summary as JSON.
+
+    Raises:
+        SidewireError: as :func:`evaluate`, or when no picture could be measured.
+    """
+    with Progress(console=progress_console) as progress:
+        result = evaluate(
+            feed,
+            [name.strip() for name in codecs.split(",")],
+            _parsed(qualities),
+            out,
+            ssimulacra2_every=ssimulacra2_every,
+            limit=limit,
+            progress=progress,
+            jobs=jobs,
+        )
+    if not result.rows:
+        raise SidewireError(f"{feed}: no picture could be measured")
+    if as_json:
+        print(json.dumps([asdict(row) for row in result.summary]))
+    else:
+        Console().print(summary_table(result.summary))
+        Console().print(f"Tables and plots are in {out}", soft_wrap=True)

@@ -1,0 +1,152 @@
+"""The ``sidewire`` command as a user meets it: real processes, files, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.feeds import KODAK_FEED
+from shared.metrics import psnr
+from shared.pictures import Picture, read_picture, write_picture
+from tests.conftest import GOLDEN
+
+SIDEWIRE = Path(sys.executable).parent / "sidewire"
+
+
+def sidewire(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [str(SIDEWIRE), *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == code, (run.stdout, run.stderr)
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture]) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_picture(folder / "photo.png", kodak["kodim23"])
+    sidewire("encode", folder / "photo.png", folder / "photo.swi", "--quality", 5)
+    return folder
+
+
+def test_help_teaches() -> None:
+    text = sidewire("--help").stdout
+    for word in ("encode", "decode", "inspect", "eval", "doctor", "train", "demo", "Exit codes"):
+        assert word in text
+    assert "0 is the smallest stream" in sidewire("encode", "--help").stdout
+
+
+def test_encode_inspect_decode(files: Path) -> None:
+    blob = (files / "photo.swi").read_bytes()
+    seen = json.loads(sidewire("inspect", files / "photo.swi", "--json").stdout)
+    assert (seen["width"], seen["height"], seen["quality"]) == (768, 512, 5)
+    assert seen["bytes"] == len(blob)
+    assert seen["container_bytes"] <= 20
+    back = json.loads(sidewire("decode", files / "photo.swi", files / "back.png", "--json").stdout)
+    assert back["symbols_crc32c"] == seen["symbols_crc32c"]
+    assert back["model_id"] == seen["model_id"]
+    assert psnr(read_picture(files / "photo.png"), read_picture(files / "back.png")) > 28
+
+
+def test_encode_prints_real_bytes(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again.swi"
+    said = json.loads(sidewire("encode", files / "photo.png", out, "-q", 0, "--json").stdout)
+    assert said["bytes"] == out.stat().st_size
+    assert said["bpp"] == pytest.approx(8 * out.stat().st_size / (768 * 512))
+
+
+def test_another_bundle_is_used_and_a_foreign_stream_refused(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.swi"
+    sidewire("encode", files / "photo.png", out, "-q", 1, "--bundle", GOLDEN / "bundle")
+    run = sidewire("decode", out, tmp_path / "x.png", code=1)
+    assert "stream of model" in run.stderr
+    assert "decode it with the bundle that made it" in run.stderr
+    sidewire("decode", out, tmp_path / "x.png", "--bundle", GOLDEN / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["encode", "{files}/missing.png", "{tmp}/x.swi"], 1, "cannot read"),
+        (["encode", "{tmp}/empty.png", "{tmp}/x.swi"], 1, "empty (0 bytes)"),
+        (["encode", "{tmp}/text.png", "{tmp}/x.swi"], 1, "not a picture"),
+        (["encode", "{files}/photo.png", "{tmp}/x.swi", "-q", "44"], 2, "no quality 44"),
+        (["encode", "{files}/photo.png", "{tmp}/x.swi", "--codec", "bsae"], 2, "no codec 'bsae'"),
+        (["encode", "{files}/photo.png", "{tmp}/no/such/x.swi"], 1, "cannot write"),
+        (["encode", "{files}/photo.png", "{tmp}/x.swi", "--bundle", "{tmp}"], 1, "model bundle"),
+        (["decode", "{tmp}/cut.swi", "{tmp}/x.png"], 1, "where the header says"),
+        (["decode", "{tmp}/flipped.swi", "{tmp}/x.png"], 1, "checksum"),
+        (["decode", "{tmp}/empty.png", "{tmp}/x.png"], 1, "empty (0 bytes)"),
+        (["decode", "{files}/photo.png", "{tmp}/x.png"], 1, "not a Sidewire stream"),
+        (["decode", "{files}/photo.swi", "{tmp}/x.xyz"], 1, "no picture format"),
+        (["decode", "{files}/photo.swi", "{tmp}/no/such/x.png"], 1, "cannot write"),
+        (["inspect", "{tmp}/missing.swi"], 1, "cannot read"),
+        (["eval", "--feed", "{tmp}/none.parquet", "--out", "{tmp}/o"], 1, "no feed at"),
+        (["eval", "--feed", "{feed}", "--out", "{tmp}/o", "--codecs", "x"], 2, "no codec 'x'"),
+        (["eval", "--feed", "{feed}", "--out", "{tmp}/o", "--qualities", "a"], 2, "--qualities"),
+        (["train", "{tmp}/none.yaml", "--data", ".", "--out", ".", "--bundle", "."], 1, "cannot"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    arguments: list[str], code: int, message: str, files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("not a picture")
+    blob = (files / "photo.swi").read_bytes()
+    (tmp_path / "cut.swi").write_bytes(blob[:-100])
+    (tmp_path / "flipped.swi").write_bytes(blob[:14] + bytes([blob[14] ^ 4]) + blob[15:])
+    places = {"files": files, "tmp": tmp_path, "feed": KODAK_FEED}
+    run = sidewire(*(argument.format(**places) for argument in arguments), code=code)
+    assert message in run.stderr
+    assert run.stderr.startswith("sidewire: ")
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "x.png").exists()
+    assert not (tmp_path / "x.swi").exists()
+
+
+def test_usage_errors_exit_with_two() -> None:
+    assert "No such option" in sidewire("encode", "a", "b", "--nonsense", code=2).stderr
+    assert "Missing argument" in sidewire("decode", code=2).stderr
+
+
+def test_doctor_knows_the_weights(files: Path) -> None:
+    found = json.loads(sidewire("doctor", "--json").stdout)
+    seen = json.loads(sidewire("inspect", files / "photo.swi", "--json").stdout)
+    base = next(weights for weights in found["weights"] if weights["name"] == "base")
+    assert base["status"] == "ok"
+    assert base["model_id"].startswith(seen["model_id"])
+    assert {"base", "baseline/avif"} <= set(found["codecs"])
+    assert "not measured here" in found["optional_metrics"]["LPIPS"]
+    assert "weights base" in sidewire("doctor").stdout
+
+
+def test_eval_writes_its_tables(tmp_path: Path) -> None:
+    out = tmp_path / "eval"
+    arguments = ["--feed", KODAK_FEED, "--codecs", "base,baseline/webp", "--limit", 1]
+    said = json.loads(sidewire("eval", *arguments, "--out", out, "--json").stdout)
+    assert said == json.loads((out / "summary.json").read_text())
+    base = [row for row in said if row["codec"] == "base"]
+    assert [row["quality"] for row in base] == list(range(8))
+    assert all(row["encode_ms"] > 0 and row["ssimulacra2"] is not None for row in base)
+    rates = json.loads((out / "bd_rate.json").read_text())
+    assert {row["metric"] for row in rates} == {"psnr", "ms_ssim", "ssimulacra2"}
+    for name in ("results.parquet", "rd_psnr.png", "rd_ms_ssim.png", "rd_ssimulacra2.png"):
+        assert (out / name).stat().st_size > 1000
+
+
+def test_demo_writes_a_page_that_opens_from_disk(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    text = sidewire("demo", "--report", report, "--limit", 1).stdout
+    assert "base" in text
+    assert "index.html" in text
+    page = (report / "index.html").read_text()
+    assert "Air Force Academy Chapel" in page
+    assert "http" not in page  # nothing is fetched
+    stream = next(report.glob("*-q2.swi"))
+    sidewire("decode", stream, tmp_path / "picture.png")
+    shown = read_picture(stream.with_suffix(".webp")).astype(int)
+    assert np.abs(shown - read_picture(tmp_path / "picture.png")).max() <= 1

@@ -1,0 +1,95 @@
+"""Frozen tables from a trained model: the priors it learned, corrected by what it really codes.
+
+Latents have heavier tails than a Gaussian, and the decoder cannot tell one training crop from another,
+so symbols are counted over training crops, the counts are smoothed by the trained prior, and the result
+is frozen.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.entropy.scale_branch import SCALE_LEVELS
+from shared.entropy.tables import FrozenTables, gaussian_pmf, quantise_pmf
+from training.stage1 import RateDistortionModel
+
+__all__ = ["fit_tables"]
+
+#: Weight of the prior against the counts, in symbols.
+Y_PRIOR_WEIGHT = 1000.0
+Z_PRIOR_WEIGHT = 50.0
+#: Symbols of z that the search for a table's ends looks at, on each side of zero.
+Z_SEARCH = 500
+#: A z table ends where its prior leaves less than this on a side.
+Z_TAIL = 2.0**-20
+Y_REACH = 511
+
+Table = tuple[int, NDArray[np.uint16]]
+
+
+class _Counts:
+    """How often each symbol was coded: of y by scale index, of z by level and channel."""
+
+    def __init__(self, levels: int, channels: int) -> None:
+        self.y = np.zeros((SCALE_LEVELS, 2 * Y_REACH + 1))
+        self.z = np.zeros((levels, channels, 2 * Z_SEARCH + 1))
+
+    def add(self, z: NDArray[np.int64], index: NDArray[np.int64], y: NDArray[np.int64]) -> None:
+        """One batch; picture ``i`` has level ``i % levels``."""
+        np.add.at(self.y, (index, y.clip(-Y_REACH, Y_REACH) + Y_REACH), 1)
+        level = np.arange(len(z))[:, None, None, None] % len(self.z)
+        channel = np.arange(z.shape[1])[None, :, None, None]
+        np.add.at(self.z, (level, channel, z.clip(-Z_SEARCH, Z_SEARCH) + Z_SEARCH), 1)
+
+
+def _y_table(index: int, counts: NDArray[np.float64]) -> Table:
+    low, prior = gaussian_pmf(index)
+    seen = counts + counts[::-1]  # nothing makes one sign likelier than the other
+    inner = seen[Y_REACH + low : Y_REACH - low + 1].copy()
+    inner[[0, -1]] += seen[: Y_REACH + low].sum()
+    return low, quantise_pmf(inner + Y_PRIOR_WEIGHT * prior)
+
+
+def _z_prior(model: RateDistortionModel) -> NDArray[np.float64]:
+    """Cumulative probabilities at the edges of all bins, (levels * channels, edges)."""
+    prior = copy.deepcopy(model.prior).double().cpu()
+    edges = torch.arange(-Z_SEARCH, Z_SEARCH + 2, dtype=torch.float64) - 0.5
+    rows = edges.repeat(model.size.levels * model.size.hyper_latent, 1, 1)
+    logits: Tensor = prior._logits_cumulative(rows, stop_gradient=True)
+    cdf: NDArray[np.float64] = torch.sigmoid(logits[:, 0]).numpy()
+    return cdf
+
+
+def _z_table(cdf: NDArray[np.float64], counts: NDArray[np.float64]) -> Table:
+    used = np.flatnonzero(counts)
+    # One symbol beyond whatever was seen or is likely: the ends are escapes, on both sides of zero.
+    low = min(int(np.searchsorted(cdf, Z_TAIL)) - 1, int(used.min(initial=Z_SEARCH)), Z_SEARCH) - 1
+    high = max(int(np.searchsorted(cdf, 1 - Z_TAIL)), int(used.max(initial=0)), Z_SEARCH) + 1
+    low, high = max(low, 0), min(high, 2 * Z_SEARCH)
+    prior = np.diff(cdf[low : high + 2])
+    return low - Z_SEARCH, quantise_pmf(counts[low : high + 1] + Z_PRIOR_WEIGHT * prior)
+
+
+@torch.no_grad()
+def fit_tables(model: RateDistortionModel, batches: Iterable[Tensor]) -> FrozenTables:
+    """Tables of a model that has finished its integer phase.
+
+    Args:
+        batches: training crops, (k * levels, 3, H, W) in 0..1.
+    """
+    size = model.size
+    counts = _Counts(size.levels, size.hyper_latent)
+    for x in batches:
+        quality = torch.arange(len(x), device=x.device) % size.levels
+        z, index, y = model.symbols(x, quality)
+        counts.add(*(part.long().cpu().numpy() for part in (z, index, y)))
+    tables = [_y_table(index, counts.y[index]) for index in range(SCALE_LEVELS)]
+    z_counts = counts.z.reshape(-1, 2 * Z_SEARCH + 1)
+    tables += [_z_table(*pair) for pair in zip(_z_prior(model), z_counts, strict=True)]
+    return FrozenTables.pack(tables)
