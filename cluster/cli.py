@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -178,6 +179,8 @@ def train(
     ] = False,
 ) -> None:
     """Train a codec, or resume where its checkpoint stands, and export a bundle."""
+    # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
+    warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     with errors_in_one_line():
         from training.run import train_command  # noqa: PLC0415
 

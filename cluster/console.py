@@ -9,10 +9,18 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 
-__all__ = ["EXIT_BAD_INPUT", "EXIT_USAGE", "errors_in_one_line", "print_result", "progress_console"]
+__all__ = [
+    "EXIT_BAD_INPUT",
+    "EXIT_USAGE",
+    "errors_in_one_line",
+    "print_result",
+    "progress_bars",
+    "progress_console",
+]
 
 EXIT_BAD_INPUT = 1
 EXIT_USAGE = 2
@@ -21,6 +29,11 @@ EXIT_USAGE = 2
 progress_console = Console(stderr=True)
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 _results = Console(soft_wrap=True, highlight=False)
+
+
+def progress_bars() -> Progress:
+    """A display for progress bars on standard error, silent where that is not a terminal."""
+    return Progress(console=progress_console, disable=not progress_console.is_terminal)
 
 
 @contextmanager

@@ -13,9 +13,8 @@ from pathlib import Path
 import jinja2
 from PIL import Image
 from rich.console import Console
-from rich.progress import Progress
 
-from cluster.console import progress_console
+from cluster.console import progress_bars
 from cluster.evaluation import EvaluationResult, SummaryRow, evaluate, summary_table
 from cluster.feeds import NEWSWIRE_FEED
 from shared.codecs import get_codec
@@ -147,7 +146,7 @@ def run_demo(report: Path, feed: Path | None, limit: int | None) -> None:
     feed = feed or NEWSWIRE_FEED
     codec = get_codec(CODEC)
     assert isinstance(codec, HyperpriorCodec)
-    with Progress(console=progress_console) as progress:
+    with progress_bars() as progress:
         result = evaluate(
             feed,
             [CODEC, "baseline/*"],

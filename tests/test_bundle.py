@@ -76,7 +76,7 @@ def test_a_changed_id_or_size_is_refused(copied: Path) -> None:
 def test_weights_of_another_shape_are_refused(copied: Path) -> None:
     bundle = load_bundle(copied)
     wrong = dict(bundle.tensors)
-    del wrong["g_s.0.log_gain"]
+    del wrong["g_s.gain.log_gain"]
     with pytest.raises(BundleError, match="g_s"):
         HyperpriorCodec(Bundle(bundle.manifest, wrong))
 

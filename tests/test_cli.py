@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cluster.feeds import KODAK_FEED
+from shared.bitstream.container import Container
 from shared.metrics import psnr
 from shared.pictures import Picture, read_picture, write_picture
 from tests.conftest import GOLDEN
@@ -98,7 +99,8 @@ def test_bad_input_is_one_line_and_an_exit_code(
     (tmp_path / "text.png").write_text("not a picture")
     blob = (files / "photo.swi").read_bytes()
     (tmp_path / "cut.swi").write_bytes(blob[:-100])
-    (tmp_path / "flipped.swi").write_bytes(blob[:14] + bytes([blob[14] ^ 4]) + blob[15:])
+    crc = len(blob) - len(Container.from_bytes(blob).payload) - 1
+    (tmp_path / "flipped.swi").write_bytes(blob[:crc] + bytes([blob[crc] ^ 4]) + blob[crc + 1 :])
     places = {"files": files, "tmp": tmp_path, "feed": KODAK_FEED}
     run = sidewire(*(argument.format(**places) for argument in arguments), code=code)
     assert message in run.stderr

@@ -23,7 +23,7 @@ TOOLS = Path(sys.executable).parent
         ["mypy"],
         ["lint-imports"],
     ],
-    ids=lambda command: " ".join(command),
+    ids=" ".join,
 )
 def test_lint_types_and_import_directions(command: list[str]) -> None:
     program, *arguments = command

@@ -11,7 +11,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import Progress
 
-from cluster.console import progress_console
+from cluster.console import progress_bars
 from cluster.evaluation.measure import chosen_levels, measured, tasks_of
 from cluster.evaluation.report import summary_table, write_report
 from cluster.evaluation.rows import EvaluationResult, Failure, ResultRow
@@ -105,7 +105,7 @@ def evaluate_command(
     Raises:
         SidewireError: as :func:`evaluate`, or when no picture could be measured.
     """
-    with Progress(console=progress_console) as progress:
+    with progress_bars() as progress:
         result = evaluate(
             feed,
             [name.strip() for name in codecs.split(",")],

@@ -64,7 +64,7 @@ class HyperpriorLatentCodec:
         size: of the networks.
         h_a, h_mu: float networks, on the device of ``scale``.
         scale: the integer scale branch.
-        tables: 64 Gaussian tables, then one a quality level and channel of z.
+        tables: one a scale index, then one a quality level and channel of z.
         dtype: of the float networks' convolutions.
     """
 

@@ -1,0 +1,26 @@
+"""The shipped model against WebP (method 6): real bytes, every level, 0.1 to 0.6 bits per pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.evaluation import evaluate
+from cluster.feeds import KODAK_FEED
+
+ALL_KODAK = Path(__file__).parents[2] / "shared" / "data" / "test" / "kodak.parquet"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("feed", [KODAK_FEED, ALL_KODAK], ids=["eight pictures", "all of Kodak"])
+def test_base_is_ahead_of_webp(feed: Path, tmp_path: Path) -> None:
+    if not feed.exists():
+        pytest.skip("the whole Kodak set is not beside the project")
+    result = evaluate(feed, ["base", "baseline/webp"], "all", tmp_path, ssimulacra2_every=0, jobs=2)
+    assert not result.failures
+    percent = {row.metric: row.percent for row in result.bd_rates if row.codec == "base"}
+    assert percent["psnr"] is not None
+    assert percent["psnr"] < 0
+    assert percent["ms_ssim"] is not None
+    assert percent["ms_ssim"] < 0
