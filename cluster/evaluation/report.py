@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from rich.box import SIMPLE
 from rich.table import Table
 
 from cluster.evaluation.rows import BdRateRow, EvaluationResult, Levels, ResultRow, SummaryRow
@@ -92,10 +93,12 @@ def write_report(out: Path, result: EvaluationResult, levels: Levels) -> None:
 
 
 def summary_table(summary: Sequence[SummaryRow]) -> Table:
-    """The summary for a terminal; a dash stands for what was not measured."""
-    table = Table("codec", "quality", "pictures", title="means over the pictures")
-    for heading in ("bpp", "PSNR", "MS-SSIM", "SSIMULACRA2", "encode ms", "decode ms"):
-        table.add_column(heading, justify="right")
+    """The summary for a terminal of 80 columns; a dash stands for what was not measured."""
+    pictures = max((row.pictures for row in summary), default=0)
+    table = Table(title=f"means over {pictures} pictures, times in ms", box=SIMPLE, pad_edge=False)
+    table.add_column("codec", no_wrap=True)
+    for heading in ("q", "bpp", "PSNR", "MS-SSIM", "SSIMULACRA2", "encode", "decode"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in summary:
         figures = (
             f"{row.bpp:.4f}",
@@ -106,5 +109,6 @@ def summary_table(summary: Sequence[SummaryRow]) -> Table:
                 for value in (row.ssimulacra2, row.encode_ms, row.decode_ms)
             ),
         )
-        table.add_row(row.codec, str(row.quality), str(row.pictures), *figures)
+        style = None if row.codec.startswith(BASELINES) else "bold"
+        table.add_row(row.codec, str(row.quality), *figures, style=style)
     return table

@@ -46,22 +46,37 @@ Indices = NDArray[np.uint8] | NDArray[np.int32]
 
 @dataclass(frozen=True)
 class _Groups:
-    """Positions sorted by table: ``order`` (stable), and the slice of it that each table owns."""
+    """Positions sorted by table.
+
+    Attributes:
+        order: positions, stable within a table.
+        tables: the tables in use, rising.
+        starts, ends: the slice of ``order`` that each of them owns.
+    """
 
     order: NDArray[np.intp]
-    spans: list[tuple[int, slice]]
+    tables: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
 
     @classmethod
     def of(cls, indices: Indices) -> _Groups:
         order = np.argsort(indices, kind="stable")  # a radix sort for 8- and 16-bit indices
-        ends = np.cumsum(np.bincount(indices))
-        spans = []
-        start = 0
-        for table, end in enumerate(ends.tolist()):
-            if end > start:
-                spans.append((table, slice(start, end)))
-            start = end
-        return cls(order, spans)
+        counts = np.bincount(indices)
+        tables = np.flatnonzero(counts)
+        ends = np.cumsum(counts[tables])
+        return cls(order, tables, ends - counts[tables], ends)
+
+    def spread(self, values: NDArray[np.int32]) -> NDArray[np.int32]:
+        """One value a table in use, repeated for each of its positions."""
+        return np.repeat(values, self.ends - self.starts)
+
+    def slices(self) -> list[tuple[int, slice]]:
+        """Each table with its slice."""
+        spans = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return [
+            (table, slice(*span)) for table, span in zip(self.tables.tolist(), spans, strict=True)
+        ]
 
 
 class EntropyCoder:
@@ -90,20 +105,15 @@ class EntropyCoder:
 
     def _push(self, coder: Any, symbols: Symbols, indices: Indices) -> None:
         groups = _Groups.of(indices)
-        grouped = symbols[groups.order].astype(np.int32)
-        coded: list[tuple[int, NDArray[np.int32]]] = []
-        escapes: list[NDArray[np.int32]] = []
-        for table, span in groups.spans:
-            top = self._tops[table]
-            inside = grouped[span] - self.tables.lows[table]
-            if inside.min() <= 0 or inside.max() >= top:
-                offset, inside = inside, np.clip(inside, 0, top)
-                escapes.append(np.abs(offset - inside)[(inside == 0) | (inside == top)])
-            coded.append((table, inside))
-        if escapes:
-            coder.encode_reverse(np.concatenate(escapes), _ESCAPE)
-        for table, inside in reversed(coded):
-            coder.encode_reverse(inside, self.model(table))
+        offset = symbols[groups.order] - groups.spread(self.tables.lows[groups.tables])
+        top = groups.spread(self._tops[groups.tables])
+        outermost = np.flatnonzero((offset <= 0) | (offset >= top))
+        if outermost.size:
+            beyond = offset[outermost]
+            offset[outermost] = np.clip(beyond, 0, top[outermost])
+            coder.encode_reverse(np.abs(beyond - offset[outermost]), _ESCAPE)
+        for table, span in reversed(groups.slices()):
+            coder.encode_reverse(offset[span], self.model(table))
 
     def open(self, payload: bytes) -> EntropyDecoder:
         """Begin to decode a payload; read it with :meth:`EntropyDecoder.decode`.
@@ -134,21 +144,18 @@ class EntropyDecoder:
         Raises:
             CorruptStreamError: a symbol is out of range, which no encoder writes.
         """
-        tables, tops = self._coder.tables, self._coder._tops
+        coder = self._coder
         groups = _Groups.of(indices)
         grouped = np.empty(len(indices), np.int32)
-        escapes = []
-        for table, span in groups.spans:
-            inside = self._ans.decode(self._coder.model(table), span.stop - span.start)
-            if inside.min() <= 0 or inside.max() >= tops[table]:
-                outermost = (inside == 0) | (inside == tops[table])
-                escapes.append(span.start + np.flatnonzero(outermost))
-            np.add(inside, tables.lows[table], out=grouped[span])
-        if escapes:
-            escaped = np.concatenate(escapes)
-            beyond = self._ans.decode(_ESCAPE, escaped.size)
+        for table, span in groups.slices():
+            grouped[span] = self._ans.decode(coder.model(table), span.stop - span.start)
+        top = groups.spread(coder._tops[groups.tables])
+        outermost = np.flatnonzero((grouped == 0) | (grouped == top))
+        grouped += groups.spread(coder.tables.lows[groups.tables])
+        if outermost.size:
             # Every table reaches to both sides of zero, so an escape's sign is its direction.
-            grouped[escaped] += np.sign(grouped[escaped]) * beyond
+            beyond = self._ans.decode(_ESCAPE, outermost.size)
+            grouped[outermost] += np.sign(grouped[outermost]) * beyond
         if np.abs(grouped).max(initial=0) > SYMBOL_LIMIT:
             raise CorruptStreamError(f"a decoded symbol is beyond +-{SYMBOL_LIMIT}")
         symbols = np.empty(len(indices), np.int16)
