@@ -137,7 +137,7 @@ def test_the_scale_branch_takes_at_most_a_fifth_of_a_gigamac(base_codec: Hyperpr
 
 
 #: Peak resident memory of encoding and decoding 8192x8192 on a CPU, in a process of its own.
-LARGEST_PICTURE_GIB = 4.0
+LARGEST_PICTURE_GIB = 3.0
 
 LARGEST = """
 import resource
