@@ -130,7 +130,7 @@ class Stage1Run:
         """Initialise what depends on the data, before the first step."""
         crops = store.batch(self.config.seed, PATCH_STEP, PATCH_CROPS, self.config.crop)
         patches = F.pixel_unshuffle(crops - 0.5, Y_STRIDE).permute(0, 2, 3, 1)
-        self.model.start_from_patches(patches.flatten(0, 2))
+        self.model.start_from_patches(patches.flatten(0, 2).to(self.device))
         self.averaged.load_state_dict(self.model.state_dict())
 
     def begin_quantised(self) -> None:
