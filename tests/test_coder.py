@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import constriction
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +66,24 @@ def test_bytes_never_change() -> None:
     payload = CODER.encode([draw(5_000, 2), draw(3_000, 3)])
     digest = hashlib.sha256(payload).hexdigest()
     assert (len(payload), digest[:16]) == GOLDEN_PAYLOAD
+
+
+@pytest.mark.parametrize("table", range(1, SCALE_LEVELS, 7))
+def test_intervals_are_the_integers_that_the_protocol_states(table: int) -> None:
+    """The coder's fixed-point tables follow from ours by whole-number arithmetic alone."""
+    frequencies = TABLES[table].astype(np.int64)
+    count = len(frequencies)
+    before = np.concatenate([[0], np.cumsum(frequencies)])
+    left = before * (2**24 - count) // FREQUENCY_TOTAL + np.arange(count + 1)
+    left[-1] = 2**24
+    low_word, high_word = 123456789, 1
+    state = high_word << 32 | low_word
+    for symbol in sorted({0, 1, count // 2, count - 2, count - 1}):
+        coder = constriction.stream.stack.AnsCoder(np.array([low_word, high_word], np.uint32))
+        coder.encode_reverse(np.array([symbol], np.int32), CODER.model(table))
+        found = int.from_bytes(coder.get_compressed().astype("<u4").tobytes(), "little")
+        width = int(left[symbol + 1] - left[symbol])
+        assert found == (state // width << 24) + state % width + int(left[symbol])
 
 
 def test_left_over_and_missing_bits_are_found_out() -> None:
