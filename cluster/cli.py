@@ -11,7 +11,7 @@ import typer
 from cluster.console import errors_in_one_line, print_result, progress_console
 
 if TYPE_CHECKING:
-    from shared.codecs.base import HyperpriorCodec
+    from shared.bitstream.container import Header
     from shared.codecs.interface import Codec
 
 __all__ = ["app", "main"]
@@ -40,17 +40,24 @@ BundleFolder = Annotated[
 
 def _codec(name: str, bundle: Path | None) -> Codec:
     import shared.codecs  # noqa: PLC0415
+    from shared.bundle import load_bundle  # noqa: PLC0415
 
     if bundle is None:
         return shared.codecs.get_codec(name)
-    return _bundle_codec(bundle)
+    return shared.codecs.base.HyperpriorCodec(load_bundle(bundle))
 
 
-def _bundle_codec(bundle: Path) -> HyperpriorCodec:
-    from shared.bundle import load_bundle  # noqa: PLC0415
-    from shared.codecs.base import HyperpriorCodec  # noqa: PLC0415
+def _described(header: Header) -> dict[str, str | int]:
+    """What a header says, for printing."""
+    from shared.bitstream.container import codec_name  # noqa: PLC0415
 
-    return HyperpriorCodec(load_bundle(bundle))
+    return {
+        "codec": codec_name(header.codec_id),
+        "quality": header.quality,
+        "width": header.width,
+        "height": header.height,
+        "model_id": header.model_id.hex(),
+    }
 
 
 @app.command()
@@ -90,20 +97,14 @@ def decode(
 ) -> None:
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
     with errors_in_one_line(), progress_console.status("decoding"):
-        from receiver.decode import decode_file, read_stream  # noqa: PLC0415
+        from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
         from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
 
-        header = Container.from_bytes(read_stream(source)).header
-        decoded = decode_file(source, target, _codec(codec_name(header.codec_id), bundle))
-    values = {
-        "file": str(target),
-        "codec": codec_name(header.codec_id),
-        "quality": header.quality,
-        "width": header.width,
-        "height": header.height,
-        "model_id": header.model_id.hex(),
-        "symbols_crc32c": f"{decoded.symbols_crc32c:08x}",
-    }
+        blob = read_stream(source)
+        header = Container.from_bytes(blob).header
+        decoded = decode_to_file(blob, target, _codec(codec_name(header.codec_id), bundle))
+    crc = f"{decoded.symbols_crc32c:08x}"
+    values = {"file": str(target)} | _described(header) | {"symbols_crc32c": crc}
     print_result(values, json)
 
 
@@ -115,19 +116,15 @@ def inspect(
     """Show what a stream's header says, without decoding it."""
     with errors_in_one_line():
         from receiver.decode import read_stream  # noqa: PLC0415
-        from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
+        from shared.bitstream.container import Container  # noqa: PLC0415
 
         blob = read_stream(source)
         container = Container.from_bytes(blob)
         header = container.header
-        name = codec_name(header.codec_id)
+        described = _described(header)
     values = {
         "file": str(source),
-        "codec": name,
-        "quality": header.quality,
-        "width": header.width,
-        "height": header.height,
-        "model_id": header.model_id.hex(),
+        **described,
         "symbols_crc32c": f"{container.crc32c:08x}",
         "bytes": len(blob),
         "payload_bytes": len(container.payload),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 from shared.codecs.base import HyperpriorCodec
 from shared.entropy.scale_branch import SCALE_LEVELS
-from shared.entropy.tables import FREQUENCY_TOTAL, SCALE_MAX, SCALE_MIN
+from shared.entropy.tables import FREQUENCY_TOTAL
 from shared.pictures import Picture
+from training.gaussian import bin_probability
 from training.scale_branch import ScaleBranch
 
 __all__ = ["IntegerCost", "integer_cost"]
 
-LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 #: Where a Gaussian says less than this, an escape would be written: 16 bits and the table's edge.
 LEAST_PROBABILITY = 2.0**-32
 
@@ -37,12 +36,7 @@ def _z_bits(codec: HyperpriorCodec, z: NDArray[np.int16], quality: int) -> float
 def _y_bits(y: NDArray[np.int16], index: NDArray[np.float64]) -> float:
     """Ideal code length of symbols under Gaussians of continuous scale indices."""
     bounded = torch.from_numpy(index).clamp(0, SCALE_LEVELS - 1)
-    sigma = SCALE_MIN * torch.exp(bounded * LOG_STEP)
-    distance = torch.from_numpy(y.astype(np.float64)).abs()
-    root = math.sqrt(0.5)
-    probability = 0.5 * (
-        torch.erfc((distance - 0.5) / sigma * root) - torch.erfc((distance + 0.5) / sigma * root)
-    )
+    probability = bin_probability(torch.from_numpy(y.astype(np.float64)), bounded)
     return float(-torch.log2(probability.clamp_min(LEAST_PROBABILITY)).sum())
 
 

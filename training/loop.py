@@ -100,7 +100,7 @@ class Stage1Run:
     def loss(self, x: Tensor) -> Tensor:
         """Mean over levels of ``weight * (lambda * 255**2 * MSE + bits per pixel)``."""
         quality = self._levels(len(x))
-        out = self.model(x, quality, torch.bfloat16)
+        out = self.model(x, quality)
         mse = (out.x_hat - x).square().flatten(1).mean(1)
         bpp = (out.y_bits + out.z_bits) / (x.shape[2] * x.shape[3])
         weight, ladder = self.config.level_weights(), self.config.ladder()
@@ -159,7 +159,7 @@ class Stage1Run:
         x = self.batch(store, position)
         quality = self._levels(len(x))
         weight = config.level_weights().to(self.device)[quality] / config.crop**2
-        z_hat, symbols = self.model.latents(x, quality, torch.bfloat16)
+        z_hat, symbols = self.model.latents(x, quality)
         progress = self.quantised_step / max(1, config.quantised_steps)
         losses = []
         branches = (self.model.scale, self.float_twin)
@@ -193,7 +193,7 @@ class Stage1Run:
         torch.manual_seed(0)
         for crop in crops:
             x = crop[None].repeat(levels, 1, 1, 1)
-            out = model(x, self._levels(levels), torch.bfloat16)
+            out = model(x, self._levels(levels))
             pixels = crop.shape[1] * crop.shape[2]
             rates += ((out.y_bits + out.z_bits) / pixels).cpu()
             mse = (out.x_hat.clamp(0, 1) - x).square().flatten(1).mean(1)
@@ -221,14 +221,13 @@ class Stage1Run:
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same configuration."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["quantised_step"] > 0 or state["step"] >= self.config.steps:
+        if state["quantised_step"] > 0:
             self.begin_quantised()
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.float_twin.load_state_dict(state["float_twin"])
-        if len(state["optimisers"]) == len(self.optimisers):
-            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(saved)
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.step = state["step"]
         self.quantised_step = state["quantised_step"]
         self.seconds = state["seconds"]
@@ -260,23 +259,24 @@ class _Log:
 
 def _steps(run: Stage1Run, store: PictureStore) -> Iterator[tuple[str, int, int, float]]:
     """Run both phases to their ends; yields phase, steps done, steps in all and the loss."""
-    config = run.config
-    while run.step < config.steps:
+    while run.step < run.config.steps:
         loss = run.train_step(store)
-        yield "float", run.step, config.steps, loss
+        yield "float", run.step, run.config.steps, loss
+    yield from _integer_steps(run, store)
+
+
+def _integer_steps(run: Stage1Run, store: PictureStore) -> Iterator[tuple[str, int, int, float]]:
     if run.quantised_step == 0:
         run.begin_quantised()
-    while run.quantised_step < config.quantised_steps:
+    while run.quantised_step < run.config.quantised_steps:
         loss = run.quantised_train_step(store)
-        yield "integer", run.quantised_step, config.quantised_steps, loss
+        yield "integer", run.quantised_step, run.config.quantised_steps, loss
 
 
 def finish(run: Stage1Run, store: PictureStore) -> None:
     """Run the integer phase from where the float phase stands, however far that is."""
-    if run.quantised_step == 0:
-        run.begin_quantised()
-    while run.quantised_step < run.config.quantised_steps:
-        run.quantised_train_step(store)
+    for _ in _integer_steps(run, store):
+        pass
 
 
 def train(run: Stage1Run, store: PictureStore, validation: PictureStore, folder: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from yaml import YAMLError
 
@@ -17,6 +16,7 @@ from shared.codecs.base import HyperpriorCodec
 from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.metrics import ms_ssim, psnr
+from shared.networks.precision import default_device
 from shared.pictures import Picture, picture_from_bytes
 from training.config import Stage1Config, load_config
 from training.data import PictureStore
@@ -71,10 +71,9 @@ def train_stage1(request: TrainingRequest) -> Manifest:
     """
     config, out = request.config, request.out
     out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     workers = os.cpu_count() or 1
     store = PictureStore.load(request.data, config.train, config.crop, workers)
-    run = Stage1Run(config, device)
+    run = Stage1Run(config, default_device())
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         run.load(checkpoint)

@@ -54,12 +54,8 @@ class _Layer(nn.Module):
         if input_step is not None:
             grid = self.weight_step() * input_step
             bias = round_ste(bias / grid) * grid
-        return (
-            out
-            + bias[quality if self.bias.shape[0] > 1 else torch.zeros_like(quality)][
-                :, :, None, None
-            ]
-        )
+        row = quality if len(bias) > 1 else torch.zeros_like(quality)
+        return out + bias[row][:, :, None, None]
 
 
 class ScaleBranch(nn.Module):

@@ -19,14 +19,14 @@ from compressai.ops import LowerBound
 from torch import Tensor, nn
 
 from shared.entropy.scale_branch import SCALE_LEVELS
-from shared.entropy.tables import SCALE_MAX, SCALE_MIN
+from shared.entropy.tables import LOG_STEP, SCALE_MIN
 from shared.networks.transforms import HyperpriorSize, TransformSet
+from training.gaussian import bin_probability
 from training.scale_branch import ScaleBranch, round_ste
 
 __all__ = ["LATENT_LIKELIHOOD_FLOOR", "RateDistortionModel", "RateDistortionOutput", "lambdas"]
 
 LATENT_LIKELIHOOD_FLOOR = 1e-9
-LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 
 
 def lambdas(lowest: float, highest: float, levels: int) -> Tensor:
@@ -79,16 +79,15 @@ class RateDistortionModel(nn.Module):
         spread = (patches @ components).std(0) * g_a.gain.log_gain.exp()
         self.scale.start_from(torch.log(spread / SCALE_MIN) / LOG_STEP)
 
-    def forward(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> RateDistortionOutput:
-        """One training pass.
+    def forward(self, x: Tensor, quality: Tensor) -> RateDistortionOutput:
+        """One training pass: networks in bfloat16, rates counted in float32.
 
         Args:
             x: (k * levels, 3, H, W) in 0..1, H and W multiples of 64.
             quality: (k * levels,) equal to ``arange(k * levels) % levels``.
-            autocast: dtype of the convolutions; rates are always counted in float32.
         """
         nets = self.transforms
-        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
+        with torch.autocast(x.device.type, torch.bfloat16):
             y = nets.g_a(x - 0.5, quality).float()
             z = nets.h_a(y, quality).float()
             z_hat = round_ste(z)
@@ -97,15 +96,15 @@ class RateDistortionModel(nn.Module):
         z_bits = self._z_bits(z)
         centred = y - mu
         y_bits = self.y_bits(centred + torch.rand_like(centred) - 0.5, index)
-        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
+        with torch.autocast(x.device.type, torch.bfloat16):
             x_hat = nets.g_s(round_ste(centred) + mu, quality).float() + 0.5
         return RateDistortionOutput(x_hat, y_bits, z_bits)
 
     @torch.no_grad()
-    def latents(self, x: Tensor, quality: Tensor, autocast: torch.dtype) -> tuple[Tensor, Tensor]:
+    def latents(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """z and the symbols of y as they would be coded, float32 holding integers."""
         nets = self.transforms
-        with torch.autocast(x.device.type, autocast, enabled=autocast != torch.float32):
+        with torch.autocast(x.device.type, torch.bfloat16):
             y = nets.g_a(x - 0.5, quality).float()
             z_hat = nets.h_a(y, quality).float().round()
             mu = nets.h_mu(z_hat, quality).float()
@@ -114,7 +113,7 @@ class RateDistortionModel(nn.Module):
     @torch.no_grad()
     def symbols(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
-        z_hat, symbols = self.latents(x, quality, torch.bfloat16)
+        z_hat, symbols = self.latents(x, quality)
         index = self.scale(z_hat, quality).clamp(0, SCALE_LEVELS - 1).round()
         return z_hat, index, symbols * (index > 0)
 
@@ -131,12 +130,6 @@ class RateDistortionModel(nn.Module):
     def y_bits(self, values: Tensor, index: Tensor) -> Tensor:
         """Bits a picture, (B,), of centred values (noisy, or real symbols) at continuous indices."""
         bounded = self.index_bound(index).clamp(max=SCALE_LEVELS - 1)
-        sigma = SCALE_MIN * torch.exp(bounded * LOG_STEP)
-        distance = values.abs()
-        root = math.sqrt(0.5)
-        likelihood = 0.5 * (
-            torch.erfc((distance - 0.5) / sigma * root)
-            - torch.erfc((distance + 0.5) / sigma * root)
-        )
+        likelihood = bin_probability(values, bounded)
         bits = -torch.log2(self.likelihood_bound(likelihood))
         return bits.flatten(1).sum(1)

@@ -19,6 +19,7 @@ from shared.entropy.scale_branch import SCALE_LEVELS
 
 __all__ = [
     "FREQUENCY_TOTAL",
+    "LOG_STEP",
     "SCALE_MAX",
     "SCALE_MIN",
     "FrozenTables",
@@ -31,6 +32,8 @@ __all__ = [
 FREQUENCY_TOTAL = 1 << 16
 #: Standard deviation of index 0 and of index 63; the indices between are spaced evenly in log.
 SCALE_MIN, SCALE_MAX = 0.11, 64.0
+#: From one index to the next, in the logarithm of the standard deviation.
+LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 #: Half the length of a y table: so many standard deviations, and so many symbols more.
 TABLE_REACH, TABLE_MARGIN = 8, 4
 #: Longest table; beyond it symbols escape.
@@ -39,6 +42,7 @@ MAX_SYMBOLS = 1023
 
 def scale_of_index(index: float) -> float:
     """Standard deviation that a scale index stands for."""
+    # In this order of operations: the golden payload pins its last bit.
     return SCALE_MIN * math.exp(index * math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1))
 
 
