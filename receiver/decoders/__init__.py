@@ -1,0 +1,1 @@
+"""Pools of decoders behind one interface."""
