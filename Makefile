@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+# The contract tests run buf and a client in another language; where Node.js is absent they skip.
+NODE_PACKAGES := tests/contract/node_modules
+NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_PACKAGES)/.installed)
 
 .PHONY: demo test clean
 
 demo: $(STAMP)
 	$(VENV)/bin/sidewire demo
 
-test: $(STAMP)
+test: $(STAMP) $(NODE_STAMP)
 	$(VENV)/bin/python -m pytest
 
 $(STAMP): pyproject.toml
@@ -17,5 +20,9 @@ $(STAMP): pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+$(NODE_PACKAGES)/.installed: tests/contract/package.json
+	cd tests/contract && npm install
+	touch $@
+
 clean:
-	rm -rf $(VENV) out build *.egg-info
+	rm -rf $(VENV) $(NODE_PACKAGES) out build *.egg-info

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.wire.v1.types_pb2 import Disposition
+from shared.wire.v1.types_pb2 import (
+    DISPOSITION_DECODED_NO_TEXT,
+    DISPOSITION_DECODED_TEXT_LATE,
+    DISPOSITION_DECODED_WITH_TEXT,
+    Disposition,
+)
 
-__all__ = ["Caption", "DecodeFailure", "DecodeResult", "DecodeTask", "Delivery", "Frame", "Key"]
+__all__ = [
+    "Caption",
+    "DecodeFailure",
+    "DecodeResult",
+    "DecodeTask",
+    "Delivery",
+    "End",
+    "Frame",
+    "Key",
+    "caption_end",
+    "frame_end",
+]
+
+DECODED = frozenset(
+    {DISPOSITION_DECODED_WITH_TEXT, DISPOSITION_DECODED_NO_TEXT, DISPOSITION_DECODED_TEXT_LATE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,11 @@ class Caption:
     language: str
     expires_at: float
 
+    @property
+    def held_bytes(self) -> int:
+        """What it counts for in the caption window."""
+        return len(self.text.encode()) if self.text else 0
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeTask:
@@ -79,6 +104,48 @@ class DecodeFailure:
     """Why a frame can never be decoded, in one line."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one (frame, revision) ends; a fact as soon as it is in the ledger, once and for all.
+
+    Attributes:
+        frame_ended: this is the frame's first disposition.
+        caption_ended: a caption of this revision is done with.
+        frame: the frame, where it was in memory.
+        caption: the caption that was used or that ended.
+        picture, media_type: what a decoder made.
+        reason: one line, for rejected and expired ones.
+    """
+
+    key: Key
+    revision: int
+    disposition: Disposition
+    frame_ended: bool
+    caption_ended: bool
+    frame: Frame | None = None
+    caption: Caption | None = None
+    picture: bytes = b""
+    media_type: str = ""
+    reason: str = ""
+
+    @property
+    def picture_made(self) -> bool:
+        """A decoder made a picture of it."""
+        return self.disposition in DECODED
+
+
+def frame_end(frame: Frame, disposition: Disposition, reason: str = "") -> End:
+    """A frame ends without a picture."""
+    return End(frame.key, 0, disposition, True, False, frame=frame, reason=reason)
+
+
+def caption_end(caption: Caption, disposition: Disposition, reason: str = "") -> End:
+    """A caption ends without having been used."""
+    return End(
+        caption.key, caption.revision, disposition, False, True, caption=caption, reason=reason
+    )
 
 
 @dataclass(frozen=True, slots=True)

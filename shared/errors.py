@@ -11,7 +11,9 @@ __all__ = [
     "PictureError",
     "QualityError",
     "SidewireError",
+    "StorageError",
     "UnknownCodecError",
+    "WorkLeftError",
 ]
 
 
@@ -54,3 +56,11 @@ class CorruptStreamError(SidewireError):
 
 class BundleError(SidewireError):
     """A model bundle is missing, damaged or made for another version."""
+
+
+class StorageError(SidewireError):
+    """A ledger or journal is damaged, of another version or cannot be opened; the message says what to do."""
+
+
+class WorkLeftError(SidewireError):
+    """A process was asked to stop and has done so in order, with work left for its next start."""

@@ -1,0 +1,374 @@
+"""Both channels at the receiver: a reader that feeds the session, a writer that acks what is durable.
+
+The writer sends what is true when it gets to write, not a queue of events: a slow reader costs no
+memory. What does pile up (refusals, ends to be named) stops the reader of the same channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from receiver.admission import Admission
+from receiver.pipeline import Pipeline
+from receiver.registry import Registry
+from receiver.session import Compare, Flow, Session, Step
+from shared.faults import reached
+from shared.wire.checksums import ack_crc
+from shared.wire.errors import Reason, WireError
+from shared.wire.limits import OUTCOMES_IN_ACK
+from shared.wire.v1 import caption_channel_pb2, image_channel_pb2
+from shared.wire.v1 import types_pb2 as wire
+
+__all__ = ["Attachment", "CaptionChannel", "Channel", "ImageChannel", "abort"]
+
+log = logging.getLogger("sidewire.receiver")
+
+#: Refusals, and ends, that may wait for the writer before the reader pauses.
+MOST_REFUSALS = 256
+MOST_OUTCOMES = 16 * OUTCOMES_IN_ACK
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: WireError) -> NoReturn:
+    """End a call with a google.rpc.Status."""
+    details = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
+    await context.abort(error.reason.code, str(error), details)
+    raise error  # abort has raised by now
+
+
+class Attachment:
+    """One client on one channel.
+
+    Attributes:
+        generation: of the flow, when it attached.
+        reading_over: it has closed its side.
+    """
+
+    def __init__(self, session: Session, flow: Flow, admission: Admission) -> None:
+        self.session = session
+        self.flow = flow
+        self.admission = admission
+        self.generation = flow.attach()
+        self.reading_over = False
+        self._announced = (0, 0)
+        self._refusals: list[wire.Refusal] = []
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drain_said = False
+        self._draining = False
+        self._over: WireError | None = None
+
+    def wake(self) -> None:
+        """There may be something to say."""
+        self._wake.set()
+
+    def end(self, error: WireError) -> None:
+        """Nothing of this client counts any more."""
+        self._over = error
+        self._wake.set()
+
+    def drain(self) -> None:
+        """Tell the client to send nothing new."""
+        self._draining = True
+        self._wake.set()
+
+    def refuse(self, error: WireError, seq: int | None, revision: int = 0) -> None:
+        """Say that one message was refused."""
+        self._refusals.append(wire.Refusal(seq=seq, revision=revision, status=error.to_status()))
+        self._wake.set()
+
+    async def room(self) -> None:
+        """Wait until the client has read enough of what it was told."""
+        while len(self._refusals) > MOST_REFUSALS or len(self.flow.outcomes) > MOST_OUTCOMES:
+            self._drained.clear()
+            self._wake.set()
+            await self._drained.wait()
+
+    def attached(self) -> wire.Attached:
+        """The receiver's first message."""
+        return wire.Attached(
+            positions=self.flow.positions.to_message(), credit=self._credit(*self.flow.granted())
+        )
+
+    def _credit(self, frames: int, size: int) -> wire.Credit:
+        self._announced = (frames, size)
+        return wire.Credit(frames=frames, bytes=size)
+
+    def news(self) -> Iterator[tuple[str, Message]]:
+        """What is to be said now, as (field of the response, message)."""
+        refusals, self._refusals = self._refusals, []
+        for refusal in refusals:
+            yield "refusal", refusal
+        said = False
+        while self.flow.outcomes:
+            outcomes = self.flow.outcomes[:OUTCOMES_IN_ACK]
+            del self.flow.outcomes[:OUTCOMES_IN_ACK]
+            said = True
+            yield "ack", self._ack(outcomes)
+        granted = self.flow.granted()
+        if granted != self._announced and (said or self.grew_enough(*granted)):
+            yield "credit", self._credit(*granted)
+        if self._draining and not self._drain_said:
+            self._drain_said = True
+            yield "drain", wire.Drain(frames_held=self.flow.held)
+        self._drained.set()
+
+    def grew_enough(self, frames: int, size: int) -> bool:
+        """Whether so much new credit is worth a message."""
+        announced_frames, announced_size = self._announced
+        window = self.flow.window
+        return (
+            frames - announced_frames >= window.frames // 8
+            or size - announced_size >= window.bytes // 8
+        )
+
+    def _ack(self, outcomes: Sequence[wire.Outcome]) -> wire.Ack:
+        positions = self.flow.positions.to_message()
+        crc32c = ack_crc(self.session.stream_id, self.session.epoch, positions, outcomes)
+        return wire.Ack(positions=positions, outcomes=outcomes, crc32c=crc32c)
+
+    async def wait(self) -> None:
+        """Until there may be news.
+
+        Raises:
+            WireError: this client is over.
+        """
+        await self._wake.wait()
+        self._wake.clear()
+        if self._over is not None:
+            raise self._over
+
+    @property
+    def done(self) -> bool:
+        """The client will send no more, and everything it sent has ended."""
+        return self.reading_over and self.flow.held == 0 and not self.flow.outcomes
+
+
+class Request(Protocol):
+    """A message of a client, on either channel."""
+
+    attach: wire.Attach
+
+    def WhichOneof(self, oneof_group: str) -> str | None:  # noqa: N802 - protobuf's name
+        """Name of the field that is set."""
+
+
+class Channel(ABC):
+    """The server side of one channel."""
+
+    kind: str
+    request: Callable[[bytes], Request]
+    response: Callable[..., Message]
+
+    def __init__(
+        self,
+        registry: Registry,
+        pipeline: Pipeline,
+        authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], str],
+    ) -> None:
+        self._registry = registry
+        self._pipeline = pipeline
+        self._authenticate = authenticate
+        self._attachments: dict[Session, Attachment] = {}
+
+    @abstractmethod
+    def flow(self, session: Session) -> Flow:
+        """This channel's credit and positions."""
+
+    @abstractmethod
+    def key(self, request: Any) -> tuple[int, int]:
+        """seq and revision of a message after the attach."""
+
+    @abstractmethod
+    def steps(self, attachment: Attachment, request: Any, now: float) -> Sequence[Step]:
+        """What one message after the attach leads to.
+
+        Raises:
+            WireError: it is refused, and has no end.
+        """
+
+    def wake(self, session: Session) -> None:
+        """A session's ends or credits changed."""
+        attachment = self._attachments.get(session)
+        if attachment is not None:
+            attachment.wake()
+
+    def fence(self, session: Session) -> None:
+        """A session's epoch is over."""
+        attachment = self._attachments.get(session)
+        if attachment is not None:
+            attachment.end(
+                WireError(Reason.STALE_EPOCH, f"epoch {session.epoch} is over", epoch=session.epoch)
+            )
+
+    def drain(self) -> None:
+        """Tell every client to send nothing new."""
+        for attachment in self._attachments.values():
+            attachment.drain()
+
+    async def serve(
+        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """One call of the channel's stream."""
+        try:
+            attachment = await self._attach(requests, self._authenticate(context))
+        except WireError as error:
+            await abort(context, error)
+        session, flow = attachment.session, attachment.flow
+        reader = asyncio.create_task(self._read(attachment, requests))
+        try:
+            await context.write(self.response(attached=attachment.attached()))
+            await self._write(attachment, context, reader)
+        except WireError as error:
+            await abort(context, error)
+        finally:
+            reader.cancel()
+            flow.detach(attachment.generation)
+            if self._attachments.get(session) is attachment:
+                del self._attachments[session]
+
+    async def _attach(self, requests: AsyncIterator[bytes], sender: str) -> Attachment:
+        request = self._parsed(await anext(requests, b""))
+        if request is None or request.WhichOneof("message") != "attach":
+            raise WireError(Reason.NOT_ATTACHED, "the first message must be an attach")
+        session = self._registry.find(request.attach.session_id, sender)
+        if request.attach.epoch != session.epoch:
+            raise WireError(
+                Reason.STALE_EPOCH,
+                f"epoch is {request.attach.epoch}, the stream's is {session.epoch}",
+                epoch=session.epoch,
+            )
+        older = self._attachments.get(session)
+        if older is not None:
+            older.end(WireError(Reason.SUPERSEDED, "another client attached to this channel"))
+        attachment = Attachment(session, self.flow(session), self._registry.admission(session))
+        self._attachments[session] = attachment
+        if self._registry.draining:
+            attachment.drain()
+        return attachment
+
+    def _parsed(self, raw: bytes) -> Request | None:
+        try:
+            return self.request(raw)
+        except DecodeError:
+            return None
+
+    async def _read(self, attachment: Attachment, requests: AsyncIterator[bytes]) -> None:
+        async for raw in requests:
+            if attachment.generation != attachment.flow.generation:
+                return
+            await attachment.room()
+            await self._take(attachment, self._parsed(raw))
+            granted = attachment.flow.granted()
+            if attachment.grew_enough(*granted):
+                attachment.wake()
+        attachment.reading_over = True
+        attachment.wake()
+
+    async def _take(self, attachment: Attachment, request: Request | None) -> None:
+        if request is None or request.WhichOneof("message") in (None, "attach"):
+            attachment.flow.received += 1
+            problem = WireError(Reason.MALFORMED, f"{self.kind} message cannot be read")
+            attachment.refuse(problem, None)
+            return
+        seq, revision = self.key(request)
+        try:
+            if self._registry.draining:
+                raise WireError(Reason.DRAINING, "this receiver is stopping", seq=seq)
+            steps = self.steps(attachment, request, time.monotonic())
+            for step in steps:
+                if isinstance(step, Compare):
+                    await self._pipeline.compare(attachment.session, step)
+            self._pipeline.perform(attachment.session, steps)
+        except WireError as error:
+            attachment.refuse(error, seq, revision)
+
+    async def _write(
+        self,
+        attachment: Attachment,
+        context: grpc.aio.ServicerContext[Any, Any],
+        reader: asyncio.Task[None],
+    ) -> None:
+        reader.add_done_callback(lambda _: attachment.wake())
+        while not attachment.done:
+            await attachment.wait()
+            for field, message in attachment.news():
+                await context.write(self.response(**{field: message}))
+            if reader.done() and not attachment.reading_over:
+                return  # the client is gone
+
+
+class ImageChannel(Channel):
+    """``StreamImages``."""
+
+    kind = "picture"
+    request = image_channel_pb2.StreamImagesRequest.FromString
+    response = image_channel_pb2.StreamImagesResponse
+
+    def flow(self, session: Session) -> Flow:
+        return session.images
+
+    def key(self, request: image_channel_pb2.StreamImagesRequest) -> tuple[int, int]:
+        frame = request.WhichOneof("message") == "frame"
+        return request.frame.seq if frame else request.skip.seq, 0
+
+    def steps(
+        self,
+        attachment: Attachment,
+        request: image_channel_pb2.StreamImagesRequest,
+        now: float,
+    ) -> Sequence[Step]:
+        session, flow, admission = attachment.session, attachment.flow, attachment.admission
+        if request.WhichOneof("message") == "skip":
+            flow.take(0)
+            return session.skip(admission.skipped(request.skip), request.skip.reason)
+        flow.take(len(request.frame.container))
+        frame = admission.frame(request.frame, now)
+        try:
+            admission.check_frame(frame)
+        except WireError as error:
+            # It will never be accepted: that is its end, and the sender may forget it.
+            attachment.refuse(error, frame.key.seq)
+            return session.skip(replace(frame, container=b""), str(error))
+        reached("gateway.after_receive")
+        return session.frame(frame, now)
+
+
+class CaptionChannel(Channel):
+    """``StreamCaptions``."""
+
+    kind = "caption"
+    request = caption_channel_pb2.StreamCaptionsRequest.FromString
+    response = caption_channel_pb2.StreamCaptionsResponse
+
+    def flow(self, session: Session) -> Flow:
+        return session.captions
+
+    def key(self, request: caption_channel_pb2.StreamCaptionsRequest) -> tuple[int, int]:
+        return request.caption.seq, request.caption.revision
+
+    def steps(
+        self,
+        attachment: Attachment,
+        request: caption_channel_pb2.StreamCaptionsRequest,
+        now: float,
+    ) -> Sequence[Step]:
+        session, admission = attachment.session, attachment.admission
+        attachment.flow.take(len(request.caption.text.encode()))
+        caption = admission.caption(request.caption, now)
+        try:
+            admission.check_caption(caption)
+        except WireError as error:
+            attachment.refuse(error, caption.key.seq, caption.revision)
+            return session.reject_caption(replace(caption, text=None), str(error))
+        if not session.text_used:
+            return session.reject_caption(caption, "the receiver's text encoder is another")
+        return session.caption(caption)

@@ -1,0 +1,230 @@
+"""The gateway: grpc.aio servers, sessions, joiners, ledger and acks in one process without torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from receiver.channels import CaptionChannel, Channel, ImageChannel
+from receiver.control import ControlServicer
+from receiver.ledger import Ledger
+from receiver.pipeline import Pipeline
+from receiver.registry import Registry, Terms
+from receiver.session import Session
+from shared.errors import SidewireError
+from shared.wire.v1 import control_pb2_grpc, delivery_pb2_grpc
+
+__all__ = ["Gateway", "Left", "Listen"]
+
+log = logging.getLogger("sidewire.receiver")
+
+CONTROL = "sidewire.v1.ControlService"
+IMAGES = "sidewire.v1.ImageChannelService"
+CAPTIONS = "sidewire.v1.CaptionChannelService"
+DELIVERIES = "sidewire.v1.DeliveryService"
+SWEEP_SECONDS = 30.0
+#: Seconds between two looks at how far a drain is, and at whether storing works.
+LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where and how a gateway listens.
+
+    Attributes:
+        images, captions: host:port; equal for one port.
+        advertised: both as others reach them; empty for "where you asked".
+        credentials: None for plaintext.
+        authenticate: the sender's name, or WireError.
+    """
+
+    images: str
+    captions: str
+    authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], str]
+    advertised: tuple[str, str] = ("", "")
+    credentials: grpc.ServerCredentials | None = None
+    options: Sequence[tuple[str, int | str]] = ()
+    reflection: bool = False
+    server: str = "sidewire"
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a drain leaves behind; senders still have all of it."""
+
+    frames: int
+    captions: int
+
+
+@dataclass
+class Door:
+    """One listening server."""
+
+    server: grpc.aio.Server
+    services: list[str]
+    address: str = ""
+
+
+class Gateway:
+    """Owns whole streams: both channels of a stream meet here.
+
+    Args:
+        delivery: the subscriber service, where the sink has one.
+    """
+
+    def __init__(
+        self,
+        listen: Listen,
+        terms: Terms,
+        ledger: Ledger,
+        pipeline_of: Callable[[Callable[[Session], None]], Pipeline],
+        delivery: delivery_pb2_grpc.DeliveryServiceServicer | None = None,
+    ) -> None:
+        self._listen = listen
+        self._pipeline = pipeline_of(self._wake)
+        self._registry = Registry(terms, ledger.streams(), self._pipeline, self._fence)
+        parts = (self._registry, self._pipeline, listen.authenticate)
+        self._channels: tuple[Channel, Channel] = (ImageChannel(*parts), CaptionChannel(*parts))
+        self._delivery = delivery
+        self._health = health.aio.HealthServicer()
+        self._doors: list[Door] = []
+
+    async def start(self) -> tuple[str, str]:
+        """Listen.
+
+        Returns:
+            host:port of the picture and of the caption channel, with the ports that were given.
+
+        Raises:
+            SidewireError: an address is taken or not this machine's.
+        """
+        listen = self._listen
+        one_port = listen.images == listen.captions and not listen.images.endswith(":0")
+        deliveries = [DELIVERIES] if self._delivery is not None else []
+        images = captions = self._open_door([CONTROL, IMAGES, *deliveries, *[CAPTIONS] * one_port])
+        self._serve(images, listen.images)
+        if not one_port:
+            captions = self._open_door([CONTROL, CAPTIONS])
+            self._serve(captions, listen.captions)
+        for door in self._doors:
+            await door.server.start()
+        await self._set_health(serving=True)
+        return images.address, captions.address
+
+    def _open_door(self, services: list[str]) -> Door:
+        door = Door(grpc.aio.server(options=list(self._listen.options)), services)
+        self._doors.append(door)
+        return door
+
+    def _serve(self, door: Door, address: str) -> None:
+        listen = self._listen
+        images, captions = self._channels
+        methods = {IMAGES: ("StreamImages", images), CAPTIONS: ("StreamCaptions", captions)}
+        for service, (method, channel) in methods.items():
+            if service in door.services:
+                door.server.add_generic_rpc_handlers((_stream_handler(service, method, channel),))
+        control = ControlServicer(
+            self._registry, listen.server, listen.advertised, self._load, listen.authenticate
+        )
+        control_pb2_grpc.add_ControlServiceServicer_to_server(control, door.server)
+        if DELIVERIES in door.services:
+            delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(self._delivery, door.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, door.server)
+        if listen.reflection:
+            names = [*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(names, door.server)
+        try:
+            if listen.credentials is None:
+                port = door.server.add_insecure_port(address)
+            else:
+                port = door.server.add_secure_port(address, listen.credentials)
+        except RuntimeError:
+            raise SidewireError(f"cannot listen on {address}: is the address taken?") from None
+        door.address = f"{address.rpartition(':')[0]}:{port}"
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            StorageError (in an ExceptionGroup): the ledger is damaged.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pipeline.run())
+            group.create_task(self._tick())
+            group.create_task(self._watch_storage())
+
+    async def _tick(self) -> None:
+        """Time for the joiners."""
+        loop = asyncio.get_running_loop()
+        swept = loop.time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS / 2)
+            for session in list(self._registry):
+                deadline = session.joiner.next_deadline()
+                if deadline is not None and deadline <= loop.time():
+                    self._pipeline.perform(session, session.joiner.poll(loop.time()))
+            if loop.time() - swept > SWEEP_SECONDS:
+                swept = loop.time()
+                self._registry.sweep()
+
+    async def _watch_storage(self) -> None:
+        well = True
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if well != (not self._pipeline.trouble):
+                well = not well
+                await self._set_health(serving=well)
+
+    async def _set_health(self, *, serving: bool) -> None:
+        answer = health_pb2.HealthCheckResponse
+        status = answer.SERVING if serving else answer.NOT_SERVING
+        for name in ["", *{name for door in self._doors for name in door.services}]:
+            await self._health.set(name, status)
+
+    async def drain(self, seconds: float) -> Left:
+        """Take nothing new, finish what is held, close. ``run`` must still be running."""
+        self._registry.draining = True
+        await self._set_health(serving=False)
+        for channel in self._channels:
+            channel.drain()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self.left.frames and loop.time() < end:
+            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)  # the last acks
+        left = self.left
+        await asyncio.gather(*(door.server.stop(grace=LOOK_SECONDS) for door in self._doors))
+        return left
+
+    @property
+    def left(self) -> Left:
+        """What is in memory and has not ended."""
+        frames = sum(session.images.held for session in self._registry)
+        return Left(frames, sum(session.captions.held for session in self._registry))
+
+    def _load(self) -> tuple[int, str]:
+        return self._pipeline.queue, self._pipeline.trouble
+
+    def _wake(self, session: Session) -> None:
+        for channel in self._channels:
+            channel.wake(session)
+
+    def _fence(self, session: Session) -> None:
+        for channel in self._channels:
+            channel.fence(session)
+
+
+def _stream_handler(service: str, method: str, channel: Channel) -> grpc.GenericRpcHandler:
+    """Requests arrive as bytes: one that cannot be parsed is refused, and does not end the stream."""
+    handler: grpc.RpcMethodHandler[bytes, Message] = grpc.stream_stream_rpc_method_handler(
+        channel.serve, response_serializer=lambda message: message.SerializeToString()
+    )
+    return grpc.method_handlers_generic_handler(service, {method: handler})

@@ -1,0 +1,288 @@
+"""From the joiner's actions to facts: decode, write to the sink, commit, and only then let acks go.
+
+One asyncio loop; the ledger and the sink live in one thread of their own, and what ends while it
+writes is the next batch. A full disk stops acks, not the program: the batch is repeated until it
+is stored, credits run dry meanwhile, and senders keep what they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from receiver.decoders.interface import DecoderPool
+from receiver.joiner import Decode, Settle
+from receiver.ledger import Ledger, StreamRow
+from receiver.session import Compare, LookUp, Session, Step, content_changed
+from receiver.sinks.interface import Sink
+from receiver.work import (
+    DecodeFailure,
+    DecodeResult,
+    End,
+    caption_end,
+    frame_end,
+)
+from shared.bitstream.container import Container
+from shared.faults import reached
+from shared.wire.v1 import types_pb2 as wire
+
+__all__ = ["Pipeline", "ends_of"]
+
+log = logging.getLogger("sidewire.receiver")
+
+#: Seconds that a commit waits for company, and between two tries on a full disk.
+GATHER_SECONDS = 0.002
+RETRY_SECONDS = 1.0
+PURGE_SECONDS = 1.0
+#: Kept containers in memory at once because of late captions.
+RECALLS_AT_ONCE = 32
+
+Shape = tuple[int, int, int]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A decode that waits for a decoder."""
+
+    session: Session
+    decode: Decode
+
+
+class Pipeline:
+    """Everything between the joiners and the acks, of all streams of a gateway.
+
+    Args:
+        on_end: called with a session after its ends are durable, or its credits changed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sink: Sink,
+        pool: DecoderPool,
+        commit_rows: int,
+        on_end: Callable[[Session], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._sink = sink
+        self._pool = pool
+        self._commit_rows = commit_rows
+        self._on_end = on_end
+        self._now = now
+        self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        #: Decodes by codec and size; groups take turns.
+        self._waiting: dict[Shape, deque[Work]] = {}
+        self._work_ready = asyncio.Event()
+        self._ends: deque[tuple[Session, End]] = deque()
+        self._ends_ready = asyncio.Event()
+        self._recalls = asyncio.Semaphore(RECALLS_AT_ONCE)
+        self._background: set[asyncio.Task[None]] = set()
+        #: Why nothing is stored at present; empty while all is well.
+        self.trouble = ""
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            StorageError: the ledger is damaged.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._pool.width):
+                group.create_task(self._decode_batches())
+            group.create_task(self._commit_batches())
+            group.create_task(self._purge())
+
+    def close(self) -> None:
+        """Let the storage thread finish, then close sink and ledger."""
+        self._storage.submit(self._sink.close).result()
+        self._storage.submit(self._ledger.close).result()
+        self._storage.shutdown()
+
+    @property
+    def queue(self) -> int:
+        """Decodes that wait for a decoder."""
+        return sum(map(len, self._waiting.values()))
+
+    async def begin(self, row: StreamRow) -> None:
+        """Store a stream as it enters an epoch, durable on return."""
+        await self._in_storage(lambda: self._ledger.begin(row))
+
+    async def claim(self, stream_id: str) -> None:
+        """Store that a picture sender has opened this stream."""
+        await self._in_storage(lambda: self._ledger.claim(stream_id))
+
+    async def compare(self, session: Session, step: Compare) -> None:
+        """Tell a session whether a frame that came again is the same.
+
+        Raises:
+            WireError: CONTENT_CHANGED.
+        """
+        known = await self._in_storage(lambda: self._ledger.content_id(step.key))
+        if known is not None and known != step.content_id:
+            raise content_changed(step.key)
+        session.compared(step.key)
+
+    def perform(self, session: Session, steps: Iterable[Step]) -> None:
+        """Set the steps going; none of them blocks. (:class:`Compare` is :meth:`compare`'s.)"""
+        for step in steps:
+            if isinstance(step, Decode):
+                self._enqueue(Work(session, step))
+            elif isinstance(step, Settle):
+                self._end(session, [step.end])
+            elif isinstance(step, LookUp):
+                task = asyncio.create_task(self._look_up(session, step))
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
+
+    async def _in_storage(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._storage, call)
+
+    async def _look_up(self, session: Session, step: LookUp) -> None:
+        async with self._recalls:
+            found = await self._in_storage(lambda: self._ledger.look_up(step.caption))
+            self.perform(session, session.looked_up(step.caption, found))
+            self._on_end(session)
+
+    # Decoding
+
+    def _enqueue(self, work: Work) -> None:
+        header = Container.from_bytes(work.decode.task.frame.container).header
+        shape = (header.codec_id, header.width, header.height)
+        self._waiting.setdefault(shape, deque()).append(work)
+        self._work_ready.set()
+
+    def _next_batch(self) -> list[Work]:
+        """Tasks of one codec and size; a group that has more goes to the end of the line."""
+        shape = next(iter(self._waiting))
+        group = self._waiting.pop(shape)
+        batch = [group.popleft() for _ in range(min(self._pool.batch_limit, len(group)))]
+        if group:
+            self._waiting[shape] = group
+        return batch
+
+    async def _decode_batches(self) -> None:
+        while True:
+            while not self._waiting:
+                self._work_ready.clear()
+                await self._work_ready.wait()
+            batch = self._next_batch()
+            live = [work for work in batch if not self._expired(work)]
+            if live:
+                results = await self._pool.decode([work.decode.task for work in live])
+                for work, result in zip(live, results, strict=True):
+                    self._end(work.session, ends_of(work.decode, result))
+
+    def _expired(self, work: Work) -> bool:
+        task = work.decode.task
+        if task.frame.expires_at is None or task.frame.expires_at > self._now():
+            return False
+        ends = _failed(work.decode, wire.DISPOSITION_EXPIRED, "ttl is over")
+        self._end(work.session, ends)
+        return True
+
+    # Storing
+
+    def _end(self, session: Session, ends: Sequence[End]) -> None:
+        self._ends.extend((session, end) for end in ends)
+        self._ends_ready.set()
+
+    async def _commit_batches(self) -> None:
+        while True:
+            if not self._ends:
+                self._ends_ready.clear()
+                await self._ends_ready.wait()
+            if len(self._ends) < self._commit_rows:
+                await asyncio.sleep(GATHER_SECONDS)
+            count = min(self._commit_rows, len(self._ends))
+            await self._commit([self._ends.popleft() for _ in range(count)])
+
+    async def _commit(self, batch: Sequence[tuple[Session, End]]) -> None:
+        while True:
+            # An epoch that was fenced meanwhile has no ends any more: its sender has begun anew.
+            by_session: dict[Session, list[End]] = {}
+            for session, end in batch:
+                if not session.fenced:
+                    by_session.setdefault(session, []).append(end)
+            after = {session: session.positions_after(ends) for session, ends in by_session.items()}
+            rows = [StreamRow.of(session, *positions) for session, positions in after.items()]
+            ends = [end for own in by_session.values() for end in own]
+            try:
+                await self._in_storage(partial(self._store, ends, rows))
+                break
+            except (OSError, sqlite3.OperationalError) as error:
+                if self.trouble != str(error):
+                    log.error("nothing is acknowledged until this is mended: %s", error)
+                self.trouble = str(error)
+                await asyncio.sleep(RETRY_SECONDS)
+        if self.trouble:
+            log.warning("storing works again")
+            self.trouble = ""
+        for session, own in by_session.items():
+            self.perform(session, session.committed(own, *after[session]))
+            self._on_end(session)
+
+    def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> None:
+        """In the storage thread: outputs first, then the facts."""
+        deliveries = self._ledger.number(ends)
+        if deliveries:
+            self._sink.write(deliveries)
+            reached("gateway.after_output")
+        self._ledger.commit(
+            ends, deliveries, rows, lambda database: self._sink.record(database, deliveries)
+        )
+        reached("gateway.after_commit")
+        self._sink.committed(deliveries)
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            try:
+                await self._in_storage(self._ledger.purge)
+            except sqlite3.OperationalError as error:
+                log.warning("kept containers are not purged: %s", error)
+
+
+def ends_of(decode: Decode, result: DecodeResult | DecodeFailure) -> list[End]:
+    """What a decoder's answer means: the end of the frame, of the caption, or of both."""
+    task = decode.task
+    if isinstance(result, DecodeFailure):
+        return _failed(decode, wire.DISPOSITION_REJECTED, result.reason)
+    if not decode.first:
+        disposition = wire.DISPOSITION_DECODED_TEXT_LATE
+    elif task.caption is not None:
+        disposition = wire.DISPOSITION_DECODED_WITH_TEXT
+    else:
+        disposition = wire.DISPOSITION_DECODED_NO_TEXT
+    end = End(
+        key=task.frame.key,
+        revision=task.revision,
+        disposition=disposition,
+        frame_ended=decode.first,
+        caption_ended=task.caption is not None,
+        frame=task.frame,
+        caption=task.caption,
+        picture=result.picture,
+        media_type=result.media_type,
+    )
+    return [end]
+
+
+def _failed(decode: Decode, disposition: wire.Disposition, reason: str) -> list[End]:
+    """A frame that was not decoded, and the words that were to go with it."""
+    task = decode.task
+    if task.caption is None:
+        return [frame_end(task.frame, disposition, reason)]
+    words = caption_end(task.caption, disposition, reason)
+    if decode.first:
+        return [frame_end(task.frame, disposition, reason), words]
+    return [replace(words, frame=task.frame)]

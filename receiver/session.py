@@ -1,0 +1,374 @@
+"""One stream at the receiver: epochs, credits, positions, and what each message leads to.
+
+No clock, sockets or threads: calls take the time and return actions, or raise what is refused.
+Positions change only in :meth:`Session.committed`, after the ledger has them: an ack means durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from receiver.joiner import Action, Joiner, JoinPolicy, Settle
+from receiver.work import Caption, End, Frame, Key, caption_end
+from shared.wire.errors import Reason, WireError
+from shared.wire.limits import Limits, Window
+from shared.wire.positions import Positions
+from shared.wire.v1 import types_pb2 as wire
+
+__all__ = [
+    "Account",
+    "Compare",
+    "Flow",
+    "Found",
+    "LookUp",
+    "Quota",
+    "Session",
+    "Step",
+    "content_changed",
+]
+
+#: Most separate ranges in the caption positions: a publisher that leaves gaps for ever stays bounded.
+CAPTION_GAPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask the ledger what it knows of a caption's picture, then call :meth:`Session.looked_up`."""
+
+    caption: Caption
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A frame that has ended came again: ask the ledger whether it is the same content."""
+
+    key: Key
+    content_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the ledger knows.
+
+    Attributes:
+        caption_ended: this very revision has ended before.
+        frame_ended: the frame has had its first disposition.
+        kept: the frame, while its container is kept for late captions.
+    """
+
+    caption_ended: bool
+    frame_ended: bool
+    kept: Frame | None
+
+
+Step = Action | LookUp | Compare
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What one sender may have, over all its streams."""
+
+    streams: int = 64
+    frames: int = 4096
+    bytes: int = 128 << 20
+
+
+@dataclass
+class Account:
+    """What one sender has in memory, over all its streams and both channels."""
+
+    quota: Quota = field(default_factory=Quota)
+    held: int = 0
+    held_bytes: int = 0
+
+
+@dataclass
+class Flow:
+    """Credit and position of one channel.
+
+    What may be sent since an attach is ``received + window - held``: it never falls, a message that is
+    refused gives its credit back at once, and one that is kept gives it back when it is let go.
+
+    Attributes:
+        generation: counts attaches; an older one is fenced.
+        outcomes: durable ends that no ack has named yet.
+    """
+
+    window: Window
+    account: Account
+    positions: Positions = field(default_factory=Positions)
+    generation: int = 0
+    attached: bool = False
+    closed: bool = False
+    received: int = 0
+    received_bytes: int = 0
+    held: int = 0
+    held_bytes: int = 0
+    outcomes: list[wire.Outcome] = field(default_factory=list)
+
+    def attach(self) -> int:
+        """A client begins; the generation that its messages belong to."""
+        self.generation += 1
+        self.attached = True
+        self.received = self.received_bytes = 0
+        self.outcomes.clear()  # positions say the same, and Attached sends them
+        return self.generation
+
+    def granted(self) -> tuple[int, int]:
+        """Messages and bytes that may have been sent in all since the attach."""
+        return (
+            self.received + max(0, self.window.frames - self.held),
+            self.received_bytes + max(0, self.window.bytes - self.held_bytes),
+        )
+
+    def take(self, size: int) -> None:
+        """Count a message.
+
+        Raises:
+            WireError: OVER_CREDIT; it does not count.
+        """
+        frames, size_granted = self.granted()
+        if self.received + 1 > frames or self.received_bytes + size > size_granted:
+            raise WireError(
+                Reason.OVER_CREDIT,
+                f"message {self.received + 1} of {self.received_bytes + size} bytes in all is over"
+                f" the credit of {frames} messages and {size_granted} bytes",
+                frames=frames,
+                bytes=size_granted,
+            )
+        account = self.account
+        quota = account.quota
+        if account.held + 1 > quota.frames or account.held_bytes + size > quota.bytes:
+            raise WireError(
+                Reason.OVER_CREDIT,
+                f"{account.held + 1} messages of {account.held_bytes + size} bytes of this sender are"
+                f" over its quota of {quota.frames} messages and {quota.bytes} bytes",
+                frames=quota.frames,
+                bytes=quota.bytes,
+            )
+        self.received += 1
+        self.received_bytes += size
+
+    def hold(self, size: int) -> None:
+        """Something is kept in memory."""
+        self.held += 1
+        self.held_bytes += size
+        self.account.held += 1
+        self.account.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """It is let go."""
+        self.held -= 1
+        self.held_bytes -= size
+        self.account.held -= 1
+        self.account.held_bytes -= size
+
+    def report(self, outcome: wire.Outcome) -> None:
+        """An ack shall name this end, if anybody listens."""
+        if self.attached:
+            self.outcomes.append(outcome)
+
+    def detach(self, generation: int) -> None:
+        """The client of this generation is gone."""
+        if generation == self.generation:
+            self.attached = False
+            self.outcomes.clear()
+
+
+class Session:
+    """One stream and epoch."""
+
+    def __init__(
+        self,
+        stream_id: str,
+        epoch: int,
+        session_id: str,
+        sender: str,
+        policy: JoinPolicy,
+        limits: Limits,
+        account: Account,
+    ) -> None:
+        self.stream_id = stream_id
+        self.epoch = epoch
+        self.session_id = session_id
+        self.sender = sender
+        self.limits = limits
+        #: A newer epoch has begun: what is still under way here has no effect.
+        self.fenced = False
+        #: A picture sender has opened it; a caption publisher alone does not claim an epoch.
+        self.claimed = False
+        #: False where the text encoders differ: pictures are decoded without text.
+        self.text_used = True
+        self.images = Flow(limits.image_window, account)
+        self.captions = Flow(limits.caption_window, account)
+        self.joiner = Joiner(policy)
+        #: (seq, revision) of captions that the ledger is being asked about.
+        self._looking: set[tuple[int, int]] = set()
+        #: Frames in memory that arrived on the picture channel, and their bytes.
+        self._charged: dict[int, int] = {}
+
+    # Pictures
+
+    def frame(self, frame: Frame, now: float) -> Sequence[Step]:
+        """A frame that was admitted and counted.
+
+        Raises:
+            WireError: SEQ_TOO_FAR or CONTENT_CHANGED.
+        """
+        known = self._known(frame)
+        if known is not None:
+            return known
+        seq = frame.key.seq
+        self._charged[seq] = len(frame.container)
+        self.images.hold(len(frame.container))
+        return self.joiner.add_frame(frame, now)
+
+    def skip(self, frame: Frame, reason: str) -> Sequence[Step]:
+        """The sender has no picture for this number; ``frame`` has an empty container.
+
+        Raises:
+            WireError: as :meth:`frame`.
+        """
+        known = self._known(frame)
+        if known is not None:
+            return known
+        self._charged[frame.key.seq] = 0
+        self.images.hold(0)
+        return self.joiner.skip_frame(frame, reason)
+
+    def _known(self, frame: Frame) -> Sequence[Step] | None:
+        """What to do with a frame that was here before; None if it was not."""
+        seq = frame.key.seq
+        self._check_window(seq)
+        if seq in self.images.positions:
+            return [Compare(frame.key, frame.content_id)]
+        if seq not in self._charged:
+            return None
+        held = self.joiner.frame_of(seq)
+        if held is not None and held.content_id != frame.content_id:
+            raise content_changed(frame.key)
+        return []  # its end is on the way
+
+    def _check_window(self, seq: int) -> None:
+        end = self.images.positions.cumulative + self.limits.seq_window
+        if seq >= end:
+            raise WireError(
+                Reason.SEQ_TOO_FAR, f"seq is {seq}, must be below {end}", value=seq, limit=end
+            )
+
+    # Captions
+
+    def caption(self, caption: Caption) -> Sequence[Step]:
+        """A caption that was admitted and counted.
+
+        Raises:
+            WireError: SEQ_TOO_FAR.
+        """
+        self._check_window(caption.key.seq)
+        mark = (caption.key.seq, caption.revision)
+        if mark in self._looking or self.joiner.holds(caption):
+            return []  # its end is on the way
+        self.captions.hold(caption.held_bytes)
+        return self._route(caption)
+
+    def _route(self, caption: Caption) -> Sequence[Step]:
+        seq = caption.key.seq
+        may_have_ended = seq in self.images.positions or seq in self.captions.positions
+        if may_have_ended and seq not in self.joiner:
+            self._looking.add((seq, caption.revision))
+            return [LookUp(caption)]
+        return self.joiner.add_caption(caption)
+
+    def reject_caption(self, caption: Caption, reason: str) -> Sequence[Step]:
+        """A caption that can never be used, durably refused so that its publisher may forget it.
+
+        Raises:
+            WireError: SEQ_TOO_FAR.
+        """
+        self._check_window(caption.key.seq)
+        self.captions.hold(caption.held_bytes)
+        return [Settle(caption_end(caption, wire.DISPOSITION_REJECTED, reason))]
+
+    def looked_up(self, caption: Caption, found: Found) -> Sequence[Step]:
+        """The ledger's answer to a :class:`LookUp`."""
+        self._looking.discard((caption.key.seq, caption.revision))
+        if found.caption_ended:
+            self.captions.release(caption.held_bytes)
+            self.captions.report(_outcome(caption, wire.DISPOSITION_DUPLICATE))
+            return []
+        seq = caption.key.seq
+        if not found.frame_ended or seq in self.joiner:
+            return self.joiner.add_caption(caption)
+        if caption.text is None:
+            return [Settle(caption_end(caption, wire.DISPOSITION_NOTED))]
+        if found.kept is None:
+            late = "the window for late captions is over"
+            return [Settle(caption_end(caption, wire.DISPOSITION_EXPIRED, late))]
+        if caption.content_id and caption.content_id != found.kept.content_id:
+            other = "of another picture"
+            return [Settle(caption_end(caption, wire.DISPOSITION_REJECTED, other))]
+        return self.joiner.add_late(found.kept, caption)
+
+    def compared(self, key: Key) -> None:
+        """The frame of a :class:`Compare` has the content that it had."""
+        self.images.report(wire.Outcome(seq=key.seq, disposition=wire.DISPOSITION_DUPLICATE))
+
+    # What the ledger has
+
+    def positions_after(self, ends: Sequence[End]) -> tuple[Positions, Positions]:
+        """Both channels' positions once ``ends`` are committed: what the ledger stores with them."""
+        images, captions = self.images.positions.copy(), self.captions.positions.copy()
+        for end in ends:
+            if end.frame_ended:
+                images.add(end.key.seq)
+            if end.caption_ended:
+                captions.add(end.key.seq)
+        while captions.gaps > CAPTION_GAPS:
+            captions.close_lowest_gap()
+        return images, captions
+
+    def committed(
+        self, ends: Sequence[End], images: Positions, captions: Positions
+    ) -> Sequence[Step]:
+        """``ends`` and the positions are durable."""
+        self.images.positions, self.captions.positions = images, captions
+        steps: list[Step] = []
+        for end in ends:
+            seq = end.key.seq
+            outcome = wire.Outcome(seq=seq, revision=end.revision, disposition=end.disposition)
+            if end.frame_ended:
+                self.images.report(outcome)
+            if end.caption_ended and end.caption is not None:
+                self.captions.report(outcome)
+                self.captions.release(end.caption.held_bytes)
+            if end.frame is not None and seq in self.joiner:
+                steps += self.joiner.committed(seq, end.picture_made)
+            if end.frame is not None and seq not in self.joiner and seq in self._charged:
+                self.images.release(self._charged.pop(seq))
+        return steps
+
+    def fence(self) -> None:
+        """A newer epoch has begun: give back what this one holds."""
+        self.fenced = True
+        for flow in (self.images, self.captions):
+            flow.account.held -= flow.held
+            flow.account.held_bytes -= flow.held_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Nothing of this stream is in memory."""
+        return self.images.held == 0 and self.captions.held == 0
+
+
+def _outcome(caption: Caption, disposition: wire.Disposition) -> wire.Outcome:
+    return wire.Outcome(seq=caption.key.seq, revision=caption.revision, disposition=disposition)
+
+
+def content_changed(key: Key) -> WireError:
+    """The key is taken by other content."""
+    return WireError(
+        Reason.CONTENT_CHANGED,
+        f"seq {key.seq} of epoch {key.epoch} is already another picture",
+        seq=key.seq,
+    )

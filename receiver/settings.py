@@ -1,0 +1,168 @@
+"""Settings of a receiver."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from receiver.session import Quota
+from shared.settings import Addresses, Count, ListenAddress, Seconds, Settings
+from shared.wire.channels import DELIVERY_BYTES, stays_on_machine
+from shared.wire.limits import Limits, Window
+from shared.wire.security import ServerSecurity
+
+__all__ = ["ReceiveSettings"]
+
+#: Deliveries carry pictures of this size and more; a frame is smaller than its picture.
+FrameBytes = Annotated[int, Field(ge=1024, le=DELIVERY_BYTES)]
+
+
+class ReceiveSettings(Settings):
+    """What ``sidewire receive`` is told. Subscribers of ``sink_kind`` subscriber connect to ``images``."""
+
+    model_config = SettingsConfigDict(env_prefix="SIDEWIRE_RECEIVE_")
+
+    images: ListenAddress = Field(
+        "127.0.0.1:7601", description="host:port for pictures; the same as captions for one port"
+    )
+    captions: ListenAddress = Field("127.0.0.1:7602", description="host:port for captions")
+    advertise_images: str = Field(
+        "", description="host:port for pictures as senders reach it; empty for where they asked"
+    )
+    advertise_captions: str = Field("", description="the same for captions")
+    plaintext_on_the_network: bool = Field(
+        False, description="listen beyond this machine without TLS"
+    )
+
+    state: Path = Field(description="folder of the ledger")
+    sink: Path | None = Field(None, description="folder that pictures go to")
+    sink_kind: Literal["folder", "parquet", "subscriber", "none"] = Field(
+        "folder", description="what becomes of pictures"
+    )
+    picture_format: Literal["png", "jpeg", "webp"] = Field("png", description="of decoded pictures")
+
+    mode: Literal["wait", "refine"] = Field(
+        "wait", description="wait for captions, or decode without text first and again with it"
+    )
+    caption_wait: Seconds = Field(2.0, description="that a picture waits for its caption")
+    late_window: Seconds = Field(
+        60.0, description="after its picture, in which a caption leads to another decode"
+    )
+    caption_ttl: Seconds = Field(600.0, description="that a caption without its picture is kept")
+
+    decoder: Literal["processes", "benchmark-noop", "benchmark-echo"] = Field(
+        "processes", description="what decodes; benchmark-* make no pictures"
+    )
+    decoder_processes: Count = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"
+    )
+    batch_limit: Count = Field(8, description="pictures that are decoded together")
+    bundle: Path | None = Field(None, description="another model bundle than the one that ships")
+    text_encoder: str = Field("", description="id of the generators' text encoder; empty for none")
+    commit_rows: Count = Field(256, description="most ends in one transaction of the ledger")
+
+    frame_bytes: FrameBytes = Field(Limits.frame_bytes, description="largest compressed picture")
+    picture_pixels: Annotated[Count, Field(le=Limits.picture_pixels)] = Field(
+        Limits.picture_pixels, description="largest picture, width times height"
+    )
+    caption_bytes: Annotated[Count, Field(le=1 << 20)] = Field(
+        Limits.caption_bytes, description="longest caption, in UTF-8"
+    )
+    image_window_frames: Count = Field(
+        Limits.image_window.frames, description="pictures of a stream in memory"
+    )
+    image_window_bytes: Count = Field(
+        Limits.image_window.bytes, description="and their bytes; at least frame_bytes"
+    )
+    caption_window_frames: Count = Field(
+        Limits.caption_window.frames, description="captions of a stream in memory"
+    )
+    caption_window_bytes: Count = Field(
+        Limits.caption_window.bytes, description="and their bytes; at least caption_bytes"
+    )
+    quota_streams: Count = Field(Quota.streams, description="open streams of one sender")
+    quota_frames: Count = Field(Quota.frames, description="messages of one sender in memory")
+    quota_bytes: Count = Field(
+        Quota.bytes, description="and their bytes; at least frame_bytes and caption_bytes"
+    )
+
+    gateways: Addresses = Field(
+        (), description="host:port of all gateways, with commas; empty for one alone"
+    )
+    self_address: str = Field("", description="which of the gateways this one is")
+
+    tls_cert: Path | None = Field(None, description="PEM file of the certificate chain")
+    tls_key: Path | None = Field(None, description="PEM file of its unencrypted key")
+    client_ca: Path | None = Field(
+        None, description="PEM file of the authorities that clients' certificates must be from"
+    )
+    tokens: Path | None = Field(
+        None, description="YAML file, a list of {sender: NAME, token: SECRET}; needs TLS"
+    )
+
+    reflection: bool = Field(False, description="answer gRPC reflection")
+    drain_seconds: Seconds = Field(30.0, description="to finish what is held when told to stop")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least grave lines that are logged"
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken."""
+        return Limits(
+            frame_bytes=self.frame_bytes,
+            picture_pixels=self.picture_pixels,
+            caption_bytes=self.caption_bytes,
+            image_window=Window(self.image_window_frames, self.image_window_bytes),
+            caption_window=Window(self.caption_window_frames, self.caption_window_bytes),
+        )
+
+    def security(self) -> ServerSecurity:
+        """Read the key, certificate and token files.
+
+        Raises:
+            SecurityError: one of them is missing or malformed.
+        """
+        return ServerSecurity.load(self.tls_cert, self.tls_key, self.client_ca, self.tokens)
+
+    @model_validator(mode="after")
+    def _check_network(self) -> Self:
+        if self.tls_cert is not None or self.plaintext_on_the_network:
+            return self
+        for name, address in (("images", self.images), ("captions", self.captions)):
+            if not stays_on_machine(address):
+                raise ValueError(
+                    f"{name} is {address}, which others can reach, and there is no TLS: give tls_cert"
+                    " and tls_key, or --plaintext-on-the-network if you trust everyone there"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        # A message that never fits would make its sender wait for ever.
+        for name, least in (
+            ("image_window_bytes", self.frame_bytes),
+            ("caption_window_bytes", self.caption_bytes),
+            ("quota_bytes", self.frame_bytes + self.caption_bytes),
+        ):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name} is {value}, must be at least {least} to hold one message")
+        return self
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        if self.sink is None and self.sink_kind in ("folder", "parquet"):
+            raise ValueError(
+                f"sink is missing: give --sink, the folder for sink_kind {self.sink_kind}"
+            )
+        if self.gateways and self.self_address not in self.gateways:
+            raise ValueError(
+                f"self_address is {self.self_address!r}, must be one of gateways"
+                f" ({', '.join(self.gateways)})"
+            )
+        return self

@@ -1,0 +1,163 @@
+"""``sidewire captions``: the caption publisher, a component of its own with a connection of its own.
+
+It needs no journal: its feed can be read again, and the receiver says which captions have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from sender.link import Route
+from sender.schedule import Disturbance, schedule
+from sender.settings import CaptionSettings
+from sender.sources import SourceCaption, default_stream_id, read_captions
+from sender.window import SendWindow
+from sender.words import CaptionLink, EpochOverError, Words
+from shared.errors import WorkLeftError
+from shared.wire.channels import client_channel
+from shared.wire.limits import Limits
+from shared.wire.positions import Positions
+
+__all__ = ["publish", "run_captions"]
+
+log = logging.getLogger("sidewire.captions")
+
+#: Captions read ahead of the network, and read at once.
+AHEAD = 4096
+CHUNK = 64
+
+T = TypeVar("T")
+
+
+async def chunks(items: Iterator[T]) -> AsyncIterator[list[T]]:
+    """Items in lists, read in a thread: a slow disk or pipe does not stop the loop."""
+    while chunk := await asyncio.to_thread(lambda: list(islice(items, CHUNK))):
+        yield chunk
+
+
+class Publisher:
+    """One pass over a feed, in one epoch."""
+
+    def __init__(self, settings: CaptionSettings, route: Route) -> None:
+        self._settings = settings
+        self._window: SendWindow[Words] = SendWindow()
+        self._room = asyncio.Event()
+        self._started: asyncio.Future[Positions] = asyncio.get_running_loop().create_future()
+        self._link = CaptionLink(
+            route,
+            settings.stream or default_stream_id(settings.feed),
+            self._window,
+            language=settings.language,
+            ttl=settings.ttl,
+            started=self._started,
+            progressed=self._room.set,
+        )
+
+    async def run(self) -> Counter[str]:
+        """Until every caption has ended; how many ended how.
+
+        Raises:
+            EpochOverError: begin again. WireError, SidewireError: see :class:`sender.link.Link`.
+        """
+        reading = asyncio.create_task(self._read())
+        sending = asyncio.create_task(self._link.run())
+        try:
+            done, _ = await asyncio.wait((reading, sending), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in (reading, sending):
+                task.cancel()
+            await asyncio.gather(reading, sending, return_exceptions=True)
+        return self._link.dispositions
+
+    @property
+    def left(self) -> int:
+        """Captions that were read and have not ended."""
+        return len(self._window)
+
+    def _words(self, positions: Positions) -> Iterator[Words]:
+        settings = self._settings
+        source = read_captions(
+            settings.feed,
+            start=positions.cumulative,
+            repeat=settings.repeat,
+            which=settings.which,
+        )
+        for one in source:
+            if one.seq not in positions and (one.text is not None or settings.tombstones):
+                yield _within(one)
+
+    async def _read(self) -> None:
+        positions = await self._started
+        settings = self._settings
+        disturbance = Disturbance(
+            delay=settings.delay,
+            jitter=settings.delay_jitter,
+            drop=settings.drop,
+            shuffle=settings.shuffle,
+            rate=settings.rate,
+            seed=settings.seed,
+        )
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        async for chunk in chunks(schedule(self._words(positions), disturbance)):
+            for due, words in chunk:
+                await asyncio.sleep(max(0.0, start + due - loop.time()))
+                while len(self._window) >= AHEAD:
+                    self._room.clear()
+                    await self._room.wait()
+                self._window.add(words)
+                self._link.changed()
+        self._window.exhaust()
+        self._link.changed()
+
+
+def _within(caption: SourceCaption) -> Words:
+    return Words(caption.seq, caption.content_id, caption.text)
+
+
+async def publish(settings: CaptionSettings) -> Counter[str]:
+    """Send every caption of the feed, through lost connections and new epochs, until all have ended.
+
+    Raises:
+        WorkLeftError: SIGTERM or SIGINT came first. SidewireError: the feed or the receiver refuses.
+    """
+    security = settings.security()
+    route = Route(
+        settings.to,
+        lambda address: client_channel(address, security, Limits()),
+        settings.reconnect_seconds or None,
+    )
+    while True:
+        publisher = Publisher(settings, route)
+        work = asyncio.create_task(publisher.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            return await work
+        except EpochOverError as error:
+            log.info("%s: publishing the feed again", error)
+        except asyncio.CancelledError:
+            raise WorkLeftError(
+                f"stopped; {publisher.left} captions that were read have not ended"
+            ) from None
+
+
+def run_captions(settings: CaptionSettings) -> Counter[str]:
+    """The command; how many captions ended how.
+
+    Raises:
+        SidewireError: as :func:`publish`.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(publish(settings))
+    raise WorkLeftError("stopped")

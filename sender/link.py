@@ -1,0 +1,307 @@
+"""One channel's connection: open the session, attach, send within credit, take acks, come back after a loss.
+
+OpenSession --> attach --> send <--> ack ... --> all ended --> CloseSession
+     ^                       |
+     +---- backoff <---------+  connection lost, receiver stopping, session unknown
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+
+from sender.window import AnyItem, Ended, SendWindow
+from shared.errors import SidewireError
+from shared.faults import reached
+from shared.wire.checksums import ack_crc
+from shared.wire.errors import Reason, Turn, WireError
+from shared.wire.positions import Positions
+from shared.wire.v1 import control_pb2, control_pb2_grpc
+from shared.wire.v1 import types_pb2 as wire
+
+__all__ = ["Link", "Route", "Standing"]
+
+log = logging.getLogger("sidewire.sender")
+
+CONTROL_SECONDS = 10.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
+#: Nothing heard for so long while something is unacked: attach again. Credit or acks may have been lost.
+STALL_SECONDS = 60.0
+
+Call = grpc.aio.StreamStreamCall[Any, Any]
+Connect = Callable[[str], grpc.aio.Channel]
+
+
+@dataclass(frozen=True)
+class Route:
+    """How to reach a receiver.
+
+    Attributes:
+        address: host:port that was given; redirects are followed from there.
+        give_up_seconds: without a connection; None for never.
+    """
+
+    address: str
+    connect: Connect
+    give_up_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What OpenSession answered."""
+
+    stream_id: str
+    epoch: int
+    session_id: str
+    address: str
+    limits: wire.Limits
+    positions: Positions
+
+
+class Lost(Exception):  # noqa: N818 - not an error: the connection's end
+    """The connection is gone; why, in one line."""
+
+
+class Link(ABC, Generic[AnyItem]):
+    """Sends the items of a window over one channel until all have ended."""
+
+    channel: wire.Channel
+    method: str
+    response: Callable[[bytes], Any]
+
+    def __init__(self, route: Route, stream_id: str, window: SendWindow[AnyItem]) -> None:
+        self._route = route
+        self._address = route.address
+        self.stream_id = stream_id
+        self.window = window
+        self._changed = asyncio.Event()
+        self._draining = False
+        #: Connections made, and messages sent; a resend counts again.
+        self.connections = 0
+        self.sent = 0
+
+    @abstractmethod
+    def request(self) -> control_pb2.OpenSessionRequest:
+        """How to open the session."""
+
+    @abstractmethod
+    async def opened(self, standing: Standing) -> None:
+        """A session is open; nothing has been sent in it."""
+
+    @abstractmethod
+    def message(self, item: AnyItem, standing: Standing) -> Message:
+        """An item as a request."""
+
+    @abstractmethod
+    def attach_message(self, attach: wire.Attach) -> Message:
+        """The first request."""
+
+    @abstractmethod
+    async def ended(self, ended: list[Ended[AnyItem]]) -> None:
+        """Items are done with, durably."""
+
+    def stale(self, error: WireError) -> None:
+        """The epoch is over; raises it unless the channel can follow."""
+        raise error
+
+    def changed(self) -> None:
+        """The window has something new."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until everything has ended.
+
+        Raises:
+            WireError: the receiver refuses for good. SidewireError: it cannot be reached.
+        """
+        loop = asyncio.get_running_loop()
+        backoff, alone_since = FIRST_BACKOFF, loop.time()
+        while not self.window.finished:
+            connections = self.connections
+            try:
+                await self._connection()
+            except (Lost, WireError) as error:
+                if self.connections > connections:
+                    backoff, alone_since = FIRST_BACKOFF, loop.time()
+                if isinstance(error, WireError):
+                    self._follow(error)
+                patience = self._route.give_up_seconds
+                if patience is not None and loop.time() - alone_since > patience:
+                    raise SidewireError(
+                        f"no connection to {self._address} for {patience:g} s: {error}"
+                    ) from None
+                log.info("%s: %s; again in %.2f s", self._address, error, backoff)
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
+                backoff = min(LONGEST_BACKOFF, backoff * 2)
+
+    def _follow(self, error: WireError) -> None:
+        """What a refused call leads to; raises what cannot be mended by trying again."""
+        self._address = self._route.address
+        if error.reason is Reason.STALE_EPOCH:
+            self.stale(error)
+        elif error.reason is Reason.NOT_OWNER:
+            self._address = error.details.get("owner", self._address)
+        elif error.reason is Reason.SESSION_UNKNOWN:
+            self.forget_session()
+        elif error.reason.turn in (Turn.STOP, Turn.GIVE_UP):
+            raise error
+
+    def forget_session(self) -> None:
+        """The receiver does not know the session that was to be resumed."""
+
+    async def _connection(self) -> None:
+        async with self._route.connect(self._address) as channel:
+            try:
+                standing = await self._open(channel)
+                address = standing.address
+                if address and address != self._address:
+                    self._address = address
+                    async with self._route.connect(address) as other:
+                        await self._stream(other, standing)
+                else:
+                    await self._stream(channel, standing)
+            except grpc.aio.AioRpcError as error:
+                _raise(error)
+
+    async def _open(self, channel: grpc.aio.Channel) -> Standing:
+        control = control_pb2_grpc.ControlServiceStub(channel)
+        answer = await control.OpenSession(self.request(), timeout=CONTROL_SECONDS)
+        if answer.stream_id != self.stream_id:
+            raise Lost(f"asked for stream {self.stream_id!r}, got {answer.stream_id!r}")
+        images = self.channel == wire.CHANNEL_IMAGES
+        standing = Standing(
+            answer.stream_id,
+            answer.epoch,
+            answer.session_id,
+            answer.image_endpoint if images else answer.caption_endpoint,
+            answer.limits,
+            Positions.from_message(answer.image_positions if images else answer.caption_positions),
+        )
+        await self.opened(standing)
+        return standing
+
+    async def _stream(self, channel: grpc.aio.Channel, standing: Standing) -> None:
+        call: Call = channel.stream_stream(
+            self.method,
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=self.response,
+        )()
+        attach = wire.Attach(session_id=standing.session_id, epoch=standing.epoch)
+        await call.write(self.attach_message(attach))
+        first: Any = await asyncio.wait_for(call.read(), CONTROL_SECONDS)
+        if first is grpc.aio.EOF:
+            _raise_status(await call.code(), await call.details(), await call.trailing_metadata())
+        if first.WhichOneof("message") != "attached":
+            raise Lost("the receiver did not begin with attached")
+        self.connections += 1
+        self._draining = False
+        await self.ended(self.window.attached(first.attached))
+        writer = asyncio.create_task(self._write(call, standing))
+        writer.add_done_callback(
+            lambda task: task.cancelled() or task.exception() is None or call.cancel()
+        )
+        try:
+            await self._read(call, standing)
+        finally:
+            writer.cancel()
+            call.cancel()
+            with suppress(asyncio.CancelledError, asyncio.InvalidStateError):
+                await writer
+        if self.window.finished:
+            await self._close(channel, standing)
+
+    async def _write(self, call: Call, standing: Standing) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            item = None if self._draining else self.window.next(loop.time())
+            if item is not None:
+                reached("sender.before_send")
+                await call.write(self.message(item, standing))
+                self.sent += 1
+                reached("sender.after_send")
+                continue
+            if self.window.finished:
+                await call.done_writing()
+                return
+            again = self.window.retry_at()
+            wait = None if again is None else max(0.0, again - loop.time())
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+
+    async def _read(self, call: Call, standing: Standing) -> None:
+        """Until the receiver or the work is done."""
+        while not self.window.finished:
+            try:
+                patience = STALL_SECONDS if len(self.window) else None
+                response = await asyncio.wait_for(call.read(), patience)
+            except TimeoutError:
+                raise Lost(f"nothing heard for {STALL_SECONDS:g} s") from None
+            if response is grpc.aio.EOF:
+                if self.window.finished:
+                    return
+                _raise_status(
+                    await call.code(), await call.details(), await call.trailing_metadata()
+                )
+            await self._take(response, standing)
+            self._changed.set()
+
+    async def _take(self, response: Any, standing: Standing) -> None:
+        kind = response.WhichOneof("message")
+        if kind == "ack":
+            ack = response.ack
+            crc32c = ack_crc(standing.stream_id, standing.epoch, ack.positions, ack.outcomes)
+            if crc32c != ack.crc32c:
+                raise Lost("an ack's checksum differs")
+            await self.ended(self.window.ack(ack))
+        elif kind == "credit":
+            self.window.credit(response.credit)
+        elif kind == "refusal":
+            await self._refused(response.refusal)
+        elif kind == "drain":
+            self._draining = True
+
+    async def _refused(self, refusal: wire.Refusal) -> None:
+        error = WireError.from_status(refusal.status)
+        if error is None:
+            raise Lost(f"a refusal without a reason: {refusal.status.message}")
+        log.warning("refused: %s", error)
+        if error.reason.turn is Turn.REOPEN:
+            self._draining = True  # the receiver ends the stream when it is ready to
+        elif error.reason.turn is Turn.STOP:
+            raise error
+        elif refusal.HasField("seq"):
+            item = self.window.refusal(refusal.seq, error, asyncio.get_running_loop().time())
+            if item is not None:
+                await self.ended([Ended(item, wire.DISPOSITION_REJECTED)])
+
+    async def _close(self, channel: grpc.aio.Channel, standing: Standing) -> None:
+        control = control_pb2_grpc.ControlServiceStub(channel)
+        request = control_pb2.CloseSessionRequest(
+            session_id=standing.session_id, channel=self.channel
+        )
+        await control.CloseSession(request, timeout=CONTROL_SECONDS)
+
+
+def _raise(error: grpc.aio.AioRpcError) -> NoReturn:
+    _raise_status(error.code(), error.details(), error.trailing_metadata())
+
+
+def _raise_status(code: grpc.StatusCode, details: str | None, metadata: Any) -> NoReturn:
+    """Our own error where the status carries one, else a lost connection."""
+    for key, value in metadata or ():
+        if key == "grpc-status-details-bin":
+            error = WireError.from_status(Status.FromString(value))
+            if error is not None:
+                raise error
+    raise Lost(f"{code.name}: {details}")

@@ -1,0 +1,115 @@
+"""A feed by its name, as numbered pictures or as numbered captions.
+
+=============================================  ====================================================
+``photos.parquet``, a folder of such files     :mod:`shared.feed`
+``.arrow``, ``.arrows``, ``.ipc``, ``.feather``  the same columns in Arrow's IPC file or stream format
+a folder of pictures                           :mod:`sender.sources.folder`
+``-``                                          an Arrow IPC stream on standard input
+=============================================  ====================================================
+
+A row's number is ``round * rows + row``. Who reads pictures never reads a caption: the column is not
+chosen, the files beside the pictures are not opened.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from sender.sources.arrow import ArrowFeed, ArrowPipe
+from sender.sources.folder import PictureFolder
+from sender.sources.interface import Feed, SourceCaption, SourcePicture, content_id
+from sender.sources.parquet import ParquetFeed
+from shared.errors import LimitError
+from shared.feed import CAPTION_COLUMNS, PICTURE_COLUMNS, FeedRow
+from shared.wire.limits import STREAM_ID_LENGTH
+
+__all__ = ["default_stream_id", "read_captions", "read_pictures"]
+
+STANDARD_INPUT = "-"
+ARROW_SUFFIXES = frozenset({".arrow", ".arrows", ".ipc", ".feather"})
+PARQUET_SUFFIX = ".parquet"
+
+
+def _open(feed: str, columns: Collection[str]) -> Feed:
+    if feed == STANDARD_INPUT:
+        return ArrowPipe("standard input", sys.stdin.buffer, columns)
+    path = Path(feed)
+    if path.is_dir():
+        if any(path.glob(f"*{PARQUET_SUFFIX}")):
+            return ParquetFeed(path, columns)
+        return PictureFolder(path, columns)
+    if path.suffix.lower() in ARROW_SUFFIXES:
+        return ArrowFeed(path, columns)
+    return ParquetFeed(path, columns)
+
+
+def _rounds(feed: Feed, rows: int, start: int, repeat: int) -> Iterator[tuple[int, FeedRow]]:
+    if rows == 0:
+        return
+    first, skipped = divmod(start, rows)
+    for number in range(first, repeat) if repeat else itertools.count(first):
+        yield from zip(
+            range(number * rows + skipped, (number + 1) * rows), feed.rows(skipped), strict=False
+        )
+        skipped = 0
+
+
+def _numbered(feed: Feed, start: int, repeat: int) -> Iterator[tuple[int, FeedRow]]:
+    for name, value in (("start", start), ("repeat", repeat)):
+        if value < 0:
+            raise LimitError(name, value, 0, least=True)
+    if repeat == 1:
+        return enumerate(feed.rows(start), start)
+    return _rounds(feed, feed.count(), start, repeat)
+
+
+def read_pictures(feed: str, *, start: int = 0, repeat: int = 1) -> Iterator[SourcePicture]:
+    """The pictures of a feed, from number ``start`` on, the feed read ``repeat`` times (0: for ever).
+
+    Raises:
+        FeedError: by this call, the feed is missing, unreadable, of another schema, or cannot be
+        repeated; from the iterator, a row cannot be read. LimitError: a number is negative, or
+        (from the iterator) a file is too big.
+    """
+    rows = _numbered(_open(feed, PICTURE_COLUMNS), start, repeat)
+    return (SourcePicture(seq, row.id, row.image) for seq, row in rows)
+
+
+def read_captions(
+    feed: str, *, start: int = 0, repeat: int = 1, which: int = 0
+) -> Iterator[SourceCaption]:
+    """The captions of a feed, as :func:`read_pictures`; pictures are read for their content ids.
+
+    Args:
+        which: of a picture's captions, from 0; past the end, its last. An empty one is none.
+
+    Raises:
+        FeedError, LimitError: as there.
+    """
+    if which < 0:
+        raise LimitError("which", which, 0, least=True)
+    rows = _numbered(_open(feed, CAPTION_COLUMNS), start, repeat)
+    return (
+        SourceCaption(seq, row.id, content_id(row.image), _chosen(row.captions, which))
+        for seq, row in rows
+    )
+
+
+def _chosen(captions: tuple[str, ...], which: int) -> str | None:
+    return captions[min(which, len(captions) - 1)] or None if captions else None
+
+
+def default_stream_id(feed: str) -> str:
+    """A stream id from a feed's name: what is not allowed in one becomes ``-``."""
+    if feed == STANDARD_INPUT:
+        return "stdin"
+    name = Path(os.path.abspath(feed)).name
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in ARROW_SUFFIXES | {PARQUET_SUFFIX}:
+        name = stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".")[:STREAM_ID_LENGTH] or "feed"

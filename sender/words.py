@@ -1,0 +1,109 @@
+"""The caption channel's sender: words with the keys of their pictures, on a connection of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from sender.link import Link, Route, Standing
+from sender.pictures import duration
+from sender.window import Ended, SendWindow
+from shared.wire.checksums import caption_crc
+from shared.wire.errors import WireError
+from shared.wire.positions import Positions
+from shared.wire.v1 import caption_channel_pb2, control_pb2
+from shared.wire.v1 import types_pb2 as wire
+
+__all__ = ["CaptionLink", "EpochOverError", "Words"]
+
+
+class EpochOverError(Exception):
+    """The picture sender began a new epoch: every caption goes out again, under its keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A caption on its way; ``text`` is None in a tombstone."""
+
+    seq: int
+    content_id: bytes
+    text: str | None
+    revision: int = 1
+
+    @property
+    def size(self) -> int:
+        """What it takes of the byte credit."""
+        return len(self.text.encode()) if self.text else 0
+
+
+class CaptionLink(Link[Words]):
+    """Sends captions.
+
+    Args:
+        language: BCP 47, or empty.
+        ttl: seconds after which a caption is not worth using.
+        started: told once where the receiver's caption positions stand.
+    """
+
+    channel = wire.CHANNEL_CAPTIONS
+    method = "/sidewire.v1.CaptionChannelService/StreamCaptions"
+    response = caption_channel_pb2.StreamCaptionsResponse.FromString
+
+    def __init__(
+        self,
+        route: Route,
+        stream_id: str,
+        window: SendWindow[Words],
+        *,
+        language: str,
+        ttl: float | None,
+        started: asyncio.Future[Positions],
+        progressed: Callable[[], None],
+    ) -> None:
+        super().__init__(route, stream_id, window)
+        self._language = language
+        self._ttl = duration(ttl)
+        self._started = started
+        self._progressed = progressed
+        self._epoch = 0
+        #: Captions by how they ended.
+        self.dispositions: Counter[str] = Counter()
+
+    def request(self) -> control_pb2.OpenSessionRequest:
+        return control_pb2.OpenSessionRequest(
+            stream_id=self.stream_id, channel=self.channel, epoch=self._epoch
+        )
+
+    async def opened(self, standing: Standing) -> None:
+        self._epoch = standing.epoch
+        if not self._started.done():
+            self._started.set_result(standing.positions)
+
+    def stale(self, error: WireError) -> None:
+        raise EpochOverError(str(error))
+
+    def attach_message(self, attach: wire.Attach) -> Message:
+        return caption_channel_pb2.StreamCaptionsRequest(attach=attach)
+
+    def message(self, item: Words, standing: Standing) -> Message:
+        caption = caption_channel_pb2.Caption(
+            seq=item.seq,
+            content_id=item.content_id,
+            revision=item.revision,
+            text=item.text,
+            tombstone=caption_channel_pb2.Tombstone() if item.text is None else None,
+            language=self._language,
+            ttl=self._ttl,
+        )
+        caption.crc32c = caption_crc(standing.stream_id, standing.epoch, caption)
+        return caption_channel_pb2.StreamCaptionsRequest(caption=caption)
+
+    async def ended(self, ended: list[Ended[Words]]) -> None:
+        self.dispositions.update(
+            wire.Disposition.Name(one.disposition).removeprefix("DISPOSITION_") for one in ended
+        )
+        self._progressed()

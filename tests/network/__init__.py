@@ -1,0 +1,1 @@
+"""Networks that misbehave, on one machine."""
