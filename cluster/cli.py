@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cluster.commands import receiving, sending
+from cluster.commands.options import BundleFolder, Json
 from cluster.console import errors_in_one_line, print_result, progress_console
 
 if TYPE_CHECKING:
@@ -27,15 +29,13 @@ app = typer.Typer(
 Try:  sidewire encode photo.jpg photo.swi --quality 4
       sidewire decode photo.swi photo.png
       sidewire inspect photo.swi
+      sidewire receive --sink pictures --state state
+      sidewire send --feed photos.parquet --images 127.0.0.1:7601
 
-Exit codes: 0 done, 1 the picture, stream or place is bad, 2 the command line is.""",
+Exit codes: 0 done, 1 bad input or something was refused,
+2 a wrong command line or setting, 3 stored state is damaged,
+4 stopped in order with work left for the next start.""",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
-BundleFolder = Annotated[
-    Path | None,
-    typer.Option("--bundle", help="Folder of another model bundle than the one that ships."),
-]
 
 
 def _codec(name: str, bundle: Path | None) -> Codec:
@@ -195,6 +195,10 @@ def demo(
         from cluster.demo import run_demo  # noqa: PLC0415
 
         run_demo(report, feed, limit)
+
+
+for command in (receiving.receive, sending.send, sending.captions, receiving.status):
+    app.command()(command)
 
 
 def main() -> None:

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
-from shared.errors import QualityError, SidewireError, UnknownCodecError
+from shared.errors import (
+    QualityError,
+    SidewireError,
+    StorageError,
+    UnknownCodecError,
+    WorkLeftError,
+)
 
 __all__ = [
     "EXIT_BAD_INPUT",
+    "EXIT_STORAGE",
     "EXIT_USAGE",
+    "EXIT_WORK_LEFT",
     "errors_in_one_line",
+    "print_columns",
     "print_result",
+    "print_table",
     "progress_bars",
     "progress_console",
+    "stop",
 ]
 
 EXIT_BAD_INPUT = 1
 EXIT_USAGE = 2
+EXIT_STORAGE = 3
+EXIT_WORK_LEFT = 4
+
+#: Exit codes of errors that are not bad input.
+EXIT_CODES: dict[type[SidewireError], int] = {
+    UnknownCodecError: EXIT_USAGE,
+    QualityError: EXIT_USAGE,
+    StorageError: EXIT_STORAGE,
+    WorkLeftError: EXIT_WORK_LEFT,
+}
 
 #: Progress bars and notes; silent where standard error is not a terminal.
 progress_console = Console(stderr=True)
@@ -36,17 +58,20 @@ def progress_bars() -> Progress:
     return Progress(console=progress_console, disable=not progress_console.is_terminal)
 
 
+def stop(error: SidewireError, code: int) -> NoReturn:
+    """End the command: the error in one line, and an exit code."""
+    _errors.print(f"sidewire: {error}", markup=False)
+    raise typer.Exit(code) from None
+
+
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn what the project raises into one line and an exit code: 2 for usage, 1 for bad input."""
+    """Turn what the project raises into one line and an exit code."""
     try:
         yield
-    except (UnknownCodecError, QualityError) as error:
-        _errors.print(f"sidewire: {error}", markup=False)
-        raise typer.Exit(EXIT_USAGE) from None
     except SidewireError as error:
-        _errors.print(f"sidewire: {error}", markup=False)
-        raise typer.Exit(EXIT_BAD_INPUT) from None
+        codes = (code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+        stop(error, next(codes, EXIT_BAD_INPUT))
 
 
 def print_result(values: dict[str, Any], as_json: bool) -> None:
@@ -54,7 +79,21 @@ def print_result(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(values))
         return
-    width = max(map(len, values))
+    rows = []
     for name, value in values.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else value
-        _results.print(f"{name.replace('_', ' '):<{width}}  {shown}", markup=False)
+        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+        rows.append((name.replace("_", " "), shown))
+    print_columns(rows)
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of equal length, aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        _results.print("  ".join(cells).rstrip(), markup=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal."""
+    _results.print(table)

@@ -303,7 +303,9 @@ class Channel(ABC):
             for field, message in attachment.news():
                 await context.write(self.response(**{field: message}))
             if reader.done() and not attachment.reading_over:
-                return  # the client is gone
+                if not reader.cancelled():
+                    reader.result()  # a fault of ours must not look like a client that went away
+                return
 
 
 class ImageChannel(Channel):

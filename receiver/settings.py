@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from receiver.session import Quota
-from shared.settings import Addresses, Count, ListenAddress, Seconds, Settings
-from shared.wire.channels import DELIVERY_BYTES, stays_on_machine
+from shared.settings import Addresses, Count, ListenAddress, OptionalAddress, Seconds, Settings
+from shared.wire.channels import stays_on_machine
 from shared.wire.limits import Limits, Window
 from shared.wire.security import ServerSecurity
 
 __all__ = ["ReceiveSettings"]
 
-#: Deliveries carry pictures of this size and more; a frame is smaller than its picture.
-FrameBytes = Annotated[int, Field(ge=1024, le=DELIVERY_BYTES)]
+#: gRPC hands messages over whole: larger ones would hold up all others.
+FrameBytes = Annotated[int, Field(ge=1024, le=64 << 20)]
 
 
 class ReceiveSettings(Settings):
@@ -30,10 +30,10 @@ class ReceiveSettings(Settings):
         "127.0.0.1:7601", description="host:port for pictures; the same as captions for one port"
     )
     captions: ListenAddress = Field("127.0.0.1:7602", description="host:port for captions")
-    advertise_images: str = Field(
+    advertise_images: OptionalAddress = Field(
         "", description="host:port for pictures as senders reach it; empty for where they asked"
     )
-    advertise_captions: str = Field("", description="the same for captions")
+    advertise_captions: OptionalAddress = Field("", description="the same for captions")
     plaintext_on_the_network: bool = Field(
         False, description="listen beyond this machine without TLS"
     )
@@ -93,7 +93,7 @@ class ReceiveSettings(Settings):
     gateways: Addresses = Field(
         (), description="host:port of all gateways, with commas; empty for one alone"
     )
-    self_address: str = Field("", description="which of the gateways this one is")
+    self_address: OptionalAddress = Field("", description="which of the gateways this one is")
 
     tls_cert: Path | None = Field(None, description="PEM file of the certificate chain")
     tls_key: Path | None = Field(None, description="PEM file of its unencrypted key")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
@@ -86,6 +87,9 @@ class Link(ABC, Generic[AnyItem]):
         self.window = window
         self._changed = asyncio.Event()
         self._draining = False
+        self._first_attach: float | None = None
+        #: Seconds from the first attach to the last end so far.
+        self.seconds = 0.0
         #: Connections made, and messages sent; a resend counts again.
         self.connections = 0
         self.sent = 0
@@ -205,6 +209,8 @@ class Link(ABC, Generic[AnyItem]):
             raise Lost("the receiver did not begin with attached")
         self.connections += 1
         self._draining = False
+        if self._first_attach is None:
+            self._first_attach = time.monotonic()
         await self.ended(self.window.attached(first.attached))
         writer = asyncio.create_task(self._write(call, standing))
         writer.add_done_callback(
@@ -264,6 +270,7 @@ class Link(ABC, Generic[AnyItem]):
             if crc32c != ack.crc32c:
                 raise Lost("an ack's checksum differs")
             await self.ended(self.window.ack(ack))
+            self.seconds = time.monotonic() - (self._first_attach or 0.0)
         elif kind == "credit":
             self.window.credit(response.credit)
         elif kind == "refusal":

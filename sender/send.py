@@ -17,7 +17,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -54,6 +54,7 @@ class Sent:
         frames: of this run, by how they ended.
         failed: one line for each that the receiver will not have and has not ended.
         resent: messages beyond one a frame.
+        seconds: from the first attach to the last ack.
     """
 
     stream_id: str
@@ -62,6 +63,7 @@ class Sent:
     failed: Sequence[str]
     resent: int
     connections: int
+    seconds: float
 
 
 class Sender:
@@ -124,7 +126,15 @@ class Sender:
         failed = [f"{item.name} (seq {item.seq}): {error}" for item, error in self._window.failures]
         frames = self._link.dispositions
         resent = max(0, self._link.sent - frames.total())
-        return Sent(place.stream_id, place.epoch, frames, failed, resent, self._link.connections)
+        return Sent(
+            place.stream_id,
+            place.epoch,
+            frames,
+            failed,
+            resent,
+            self._link.connections,
+            self._link.seconds,
+        )
 
     @property
     def left(self) -> int:
@@ -137,11 +147,12 @@ class Sender:
         pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat)
         loop = asyncio.get_running_loop()
         began, count = loop.time(), 0
-        async for encoded in self._encoders.encode(pictures):
-            if settings.rate:
-                await asyncio.sleep(max(0.0, began + count / settings.rate - loop.time()))
-                count += 1
-            await self._between.put(_outgoing(encoded))
+        async with aclosing(self._encoders.encode(pictures)) as results:
+            async for encoded in results:
+                if settings.rate:
+                    await asyncio.sleep(max(0.0, began + count / settings.rate - loop.time()))
+                    count += 1
+                await self._between.put(_outgoing(encoded))
         await self._between.put(None)
 
     async def _write_journal(self) -> None:
@@ -213,7 +224,7 @@ async def send(settings: SendSettings) -> Sent:
 
 async def _send(settings: SendSettings, journal: Journal) -> Sent:
     encoders: Encoders = (
-        SealedPool()
+        SealedPool(settings.ahead)
         if settings.codec == "sealed"
         else EncoderPool(
             settings.codec, settings.quality, settings.processes, settings.ahead, settings.bundle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,30 +11,23 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.settings import Address, Count, Positive, Seconds, Settings, SettingsError
 from shared.wire.limits import STREAM_ID_LENGTH, Limits
-from shared.wire.security import ClientSecurity
+from shared.wire.security import ClientSecurity, SecurityError
 
 __all__ = ["CallerSettings", "CaptionSettings", "SendSettings", "StatusSettings"]
 
-
-def default_stream(feed: Path) -> str:
-    """The stream id of a feed that is given no other: the file's or folder's name, made to fit.
-
-    Both channels must come to the same one, so nothing but the name counts.
-    """
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", feed.absolute().stem).lstrip(".")
-    return name[:STREAM_ID_LENGTH] or "feed"
-
-
-def default_state(stream: str) -> Path:
-    """Where a sender keeps its journal (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "sidewire" / "send" / stream
-
-
-Stream = Annotated[
-    str, Field(pattern=rf"^[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{STREAM_ID_LENGTH - 1}}}$")
+#: "" or a stream id; the empty one stands for the feed's name.
+StreamId = Annotated[
+    str,
+    Field(
+        pattern=rf"^([A-Za-z0-9_-][A-Za-z0-9._-]{{0,{STREAM_ID_LENGTH - 1}}})?$",
+        description="the stream's id; empty for the feed's name",
+    ),
 ]
-Revisit = Annotated[Count, Field(description="how often the feed is gone through")]
+FeedPlace = Annotated[
+    str,
+    Field(min_length=1, description="Parquet or Arrow file, folder of such or of pictures, or -"),
+]
+Repeat = Annotated[int, Field(ge=0, description="how often the feed is sent; 0 for ever")]
 Rate = Annotated[Positive | None, Field(description="most messages a second; unset for no limit")]
 Reconnect = Annotated[
     Seconds, Field(description="without a connection after which to give up; 0 for never")
@@ -74,8 +66,7 @@ class CallerSettings(Settings):
         """Read the key, certificate and token files.
 
         Raises:
-            SecurityError: one is malformed, or there is a token without TLS. SettingsError:
-            ``token_file`` cannot be read.
+            SecurityError: one is missing or malformed, or there is a token without TLS.
         """
         token = self.token.get_secret_value()
         if self.token_file:
@@ -83,7 +74,9 @@ class CallerSettings(Settings):
                 token = self.token_file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
-                raise SettingsError(f"cannot read token_file {self.token_file}: {reason}") from None
+                raise SecurityError(f"cannot read token_file {self.token_file}: {reason}") from None
+            if not token:
+                raise SecurityError(f"token_file {self.token_file} is empty")
         return ClientSecurity.load(self.tls_ca, self.tls_cert, self.tls_key, token)
 
 
@@ -92,12 +85,10 @@ class CaptionSettings(CallerSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_CAPTIONS_")
 
-    feed: Path = Field(description="Parquet file or folder with id, image, captions")
+    feed: FeedPlace
     to: Address = Field(description="host:port of the receiver's caption channel")
-    stream: Stream = Field(
-        default_factory=lambda known: default_stream(known["feed"]), description="the stream's id"
-    )
-    repeat: Revisit = 1
+    stream: StreamId = ""
+    repeat: Repeat = 1
     rate: Rate = None
     ttl: Ttl = None
     reconnect_seconds: Reconnect = 0.0
@@ -108,8 +99,13 @@ class CaptionSettings(CallerSettings):
     drop: Drop = 0.0
     shuffle: Shuffle = 0
     tombstones: Tombstones = True
-    seed: Seed = 1
+    seed: Seed = 0
     language: Language = ""
+
+
+#: Settings of a sender that its caption publisher has too, and how those begin that are for it alone.
+AS_THE_PUBLISHER = (*CallerSettings.model_fields, "feed", "repeat", "rate", "reconnect_seconds")
+OF_CAPTIONS = "caption_"
 
 
 class SendSettings(CallerSettings):
@@ -117,19 +113,17 @@ class SendSettings(CallerSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_SEND_")
 
-    feed: Path = Field(description="Parquet file or folder with id, image, captions")
+    feed: FeedPlace
     images: Address = Field(description="host:port of the receiver's picture channel")
     captions: Address | None = Field(
         None, description="host:port of its caption channel; unset to send no captions"
     )
-    stream: Stream = Field(
-        default_factory=lambda known: default_stream(known["feed"]), description="the stream's id"
+    stream: StreamId = ""
+    state: Path | None = Field(
+        None, description="folder of the journal; unset for one a stream in the user's state folder"
     )
-    state: Path = Field(
-        default_factory=lambda known: default_state(known["stream"]),
-        description="folder of the journal",
-    )
-    repeat: Revisit = 1
+    again: bool = Field(False, description="send a feed that was acked whole once more")
+    repeat: Repeat = 1
     rate: Rate = None
     ttl: Ttl = None
     reconnect_seconds: Reconnect = 0.0
@@ -141,9 +135,8 @@ class SendSettings(CallerSettings):
         default_factory=lambda: len(os.sched_getaffinity(0)), description="encoding at once"
     )
     ahead: Count = Field(32, description="pictures that are encoded before they can be sent")
-    expect_captions: bool = Field(
-        default_factory=lambda known: known["captions"] is not None,
-        description="tell the receiver to wait for captions",
+    expect_captions: bool | None = Field(
+        None, description="whether the receiver waits for captions; unset: if captions is given"
     )
     journal_bytes: int = Field(
         256 << 20, ge=Limits.frame_bytes, description="unacked pictures on disk at most"
@@ -155,27 +148,30 @@ class SendSettings(CallerSettings):
     caption_drop: Drop = 0.0
     caption_shuffle: Shuffle = 0
     caption_tombstones: Tombstones = True
-    caption_seed: Seed = 1
+    caption_seed: Seed = 0
     caption_language: Language = ""
     caption_ttl: Ttl = None
 
-    def publisher(self) -> CaptionSettings | None:
-        """For the publisher of this feed's captions; None if there are none to send."""
+    def state_folder(self, stream_id: str) -> Path:
+        """Where the journal is: ``state``, or by the XDG Base Directory Specification."""
+        if self.state is not None:
+            return self.state
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(home) / "sidewire" / "send" / stream_id
+
+    def caption_settings(self, stream_id: str) -> CaptionSettings:
+        """For the publisher of this feed's captions.
+
+        Raises:
+            SettingsError: ``captions`` is not given.
+        """
         if self.captions is None:
-            return None
-        shared = CallerSettings.model_fields.keys() | {
-            "feed",
-            "stream",
-            "repeat",
-            "rate",
-            "reconnect_seconds",
-        }
-        own: dict[str, Any] = {name: getattr(self, name) for name in shared}
-        prefix = "caption_"
-        of_captions = {
-            name.removeprefix(prefix): value for name, value in self if name.startswith(prefix)
-        }
-        return CaptionSettings(to=self.captions, **own, **of_captions)
+            raise SettingsError("captions is missing: there is nowhere to publish to")
+        values: dict[str, Any] = {name: getattr(self, name) for name in AS_THE_PUBLISHER}
+        for name, value in self:
+            if name.startswith(OF_CAPTIONS):
+                values[name.removeprefix(OF_CAPTIONS)] = value
+        return CaptionSettings(to=self.captions, stream=stream_id, **values)
 
 
 class StatusSettings(CallerSettings):

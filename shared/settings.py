@@ -30,6 +30,7 @@ __all__ = [
     "Addresses",
     "Count",
     "ListenAddress",
+    "OptionalAddress",
     "Positive",
     "Seconds",
     "Setting",
@@ -41,6 +42,8 @@ MASK = "**********"
 
 #: host:port of a receiver.
 Address = Annotated[str, AfterValidator(check_address)]
+#: The same, or empty.
+OptionalAddress = Annotated[str, AfterValidator(lambda text: text and check_address(text))]
 #: host:port to listen on; port 0 for any free one.
 ListenAddress = Annotated[str, AfterValidator(lambda text: check_address(text, lowest_port=0))]
 #: Several, in a list or with commas.

@@ -8,6 +8,7 @@ there is no such file, in ``stem.txt`` beside each picture, the whole of it one 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -36,16 +37,15 @@ def _read(path: Path, limit: int) -> bytes:
     """A whole file of at most ``limit`` bytes."""
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
-            size = len(data) if len(data) <= limit else path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise LimitError(f"{path}: its size in bytes", size, limit)
+            return file.read(size)
     except OSError as error:
         raise FeedError(f"{path}: cannot be read: {error.strerror}") from None
-    if size > limit:
-        raise LimitError(f"{path}: its size in bytes", size, limit)
-    return data
 
 
-def _parse_line(line: str) -> tuple[str, tuple[str, ...]]:
+def _parse_line(line: bytes) -> tuple[str, tuple[str, ...]]:
     """A stem or file name and its captions; ValueError says what is wrong."""
     entry = json.loads(line)
     if not isinstance(entry, dict):
@@ -56,24 +56,30 @@ def _parse_line(line: str) -> tuple[str, tuple[str, ...]]:
         raise ValueError("no string 'file' or 'id'")
     if not isinstance(captions, list) or not all(isinstance(text, str) for text in captions):
         raise ValueError("no string 'caption' or list of strings 'captions'")
+    "".join(captions).encode()  # half of a surrogate pair is JSON, but no text
     return name, tuple(captions)
 
 
 def _read_captions(path: Path) -> dict[str, tuple[str, ...]]:
     """All lines; they take about as much memory as the file has bytes."""
     captions = {}
-    number = 0
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    name, texts = _parse_line(line)
+                    try:
+                        name, texts = _parse_line(line)
+                    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError, too
+                        raise FeedError(f"{path}: line {number}: {error}") from None
                     captions[name] = texts
     except OSError as error:
         raise FeedError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # JSON and UTF-8 errors are ValueErrors
-        raise FeedError(f"{path}: line {number or 1}: {error}") from None
     return captions
+
+
+def _text(name: str) -> str:
+    """A file's name as text that can be sent, whatever bytes it has."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 class PictureFolder:
@@ -86,11 +92,11 @@ class PictureFolder:
     def __init__(self, path: Path, columns: Collection[str]) -> None:
         suffixes = _suffixes()
         self._path = path
-        self._names = sorted(
-            entry.name
-            for entry in path.iterdir()
-            if entry.suffix.lower() in suffixes and entry.is_file()
-        )
+        try:
+            files = (entry for entry in path.iterdir() if entry.suffix.lower() in suffixes)
+            self._names = sorted(entry.name for entry in files if entry.is_file())
+        except OSError as error:
+            raise FeedError(f"{path}: cannot be read: {error.strerror}") from None
         if not self._names:
             raise FeedError(f"{path}: the folder holds no picture and no .parquet file")
         self._with_captions = "captions" in columns
@@ -107,7 +113,8 @@ class PictureFolder:
         for name in self._names[start:]:
             path = self._path / name
             captions = self._captions_of(path) if self._with_captions else ()
-            yield FeedRow(path.stem, _read(path, LARGEST_PICTURE), captions, "", "")
+            image = _read(path, LARGEST_PICTURE)
+            yield FeedRow(_text(path.stem), image, captions, source="", licence="")
 
     def _captions_of(self, path: Path) -> tuple[str, ...]:
         if self._captions is not None:

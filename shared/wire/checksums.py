@@ -8,7 +8,7 @@ docs/protocol.md states the same, with an example.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import google_crc32c
 
@@ -27,11 +27,10 @@ def _head(kind: int, stream_id: str, epoch: int) -> bytes:
     return struct.pack("<B", kind) + _text(stream_id.encode()) + struct.pack("<I", epoch)
 
 
-def _ttl_ns(message: image_channel_pb2.ImageFrame | caption_channel_pb2.Caption) -> int:
-    """Nanoseconds; -1 where there is no ttl, as no valid one is negative."""
-    if not message.HasField("ttl"):
-        return -1
-    return message.ttl.seconds * 1_000_000_000 + message.ttl.nanos
+def _ttl(message: image_channel_pb2.ImageFrame | caption_channel_pb2.Caption) -> bytes:
+    """Whether there is one, its seconds and its nanoseconds."""
+    ttl = message.ttl
+    return struct.pack("<?qi", message.HasField("ttl"), ttl.seconds, ttl.nanos)
 
 
 def _crc(*parts: bytes) -> int:
@@ -46,7 +45,8 @@ def frame_crc(stream_id: str, epoch: int, frame: image_channel_pb2.ImageFrame) -
         struct.pack("<Q", frame.seq),
         _text(frame.content_id),
         _text(frame.name.encode()),
-        struct.pack("<?q", frame.expects_caption, _ttl_ns(frame)),
+        struct.pack("<?", frame.expects_caption),
+        _ttl(frame),
         struct.pack("<I", len(frame.container)),
     )
     crc: int = google_crc32c.extend(head, frame.container)
@@ -73,7 +73,7 @@ def caption_crc(stream_id: str, epoch: int, caption: caption_channel_pb2.Caption
         struct.pack("<I?", caption.revision, caption.WhichOneof("body") == "tombstone"),
         _text(caption.text.encode()),
         _text(caption.language.encode()),
-        struct.pack("<q", _ttl_ns(caption)),
+        _ttl(caption),
     )
 
 
@@ -81,12 +81,13 @@ def ack_crc(
     stream_id: str,
     epoch: int,
     positions: types_pb2.Positions,
-    outcomes: Iterable[types_pb2.Outcome],
+    outcomes: Sequence[types_pb2.Outcome],
 ) -> int:
-    """Over the key, the cumulative position, each range and each outcome."""
+    """Over the key, the cumulative position, the ranges and the outcomes, each after its count."""
     return _crc(
         _head(ACK_KIND, stream_id, epoch),
-        struct.pack("<Q", positions.cumulative),
+        struct.pack("<QI", positions.cumulative, len(positions.ranges)),
         *(struct.pack("<QQ", one.first, one.last) for one in positions.ranges),
-        *(struct.pack("<QIB", one.seq, one.revision, one.disposition) for one in outcomes),
+        struct.pack("<I", len(outcomes)),
+        *(struct.pack("<QIi", one.seq, one.revision, one.disposition) for one in outcomes),
     )

@@ -7,9 +7,9 @@ On the wire a refusal is a ``google.rpc.Status`` with one ``google.rpc.ErrorInfo
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
@@ -83,7 +83,12 @@ class WireError(SidewireError):
         """The error that a status carries; None if it holds no reason of ours."""
         for packed in status.details:
             info = ErrorInfo()
-            if packed.Unpack(info) and info.domain == DOMAIN and info.reason in Reason.__members__:
-                details: Mapping[str, str] = dict(info.metadata)
-                return cls(Reason[info.reason], status.message, **details)
+            try:
+                ours = packed.Unpack(info) and info.domain == DOMAIN
+            except DecodeError:
+                continue
+            if ours and info.reason in Reason.__members__:
+                error = cls(Reason[info.reason], status.message)
+                error.details = dict(info.metadata)
+                return error
         return None

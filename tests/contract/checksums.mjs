@@ -45,9 +45,15 @@ function text(value) {
   return Buffer.concat([u32(bytes.length), bytes]);
 }
 
-// Nanoseconds; -1 where there is no ttl.
+function i32(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+}
+
+// Whether there is one, its seconds and its nanoseconds.
 const ttl = (duration) =>
-  i64(duration ? BigInt(duration.seconds) * 1_000_000_000n + BigInt(duration.nanos) : -1);
+  Buffer.concat([u8(duration ? 1 : 0), i64(duration?.seconds ?? 0), i32(duration?.nanos ?? 0)]);
 
 const head = (kind, { stream_id, epoch }) => [u8(kind), text(stream_id), u32(epoch)];
 
@@ -92,10 +98,12 @@ export const ackCrc = (key, ack, dispositions) =>
   over(
     ...head(ACK_KIND, key),
     u64(ack.positions.cumulative),
+    u32(ack.positions.ranges.length),
     ...ack.positions.ranges.flatMap((range) => [u64(range.first), u64(range.last)]),
+    u32(ack.outcomes.length),
     ...ack.outcomes.flatMap((outcome) => [
       u64(outcome.seq),
       u32(outcome.revision),
-      u8(dispositions[outcome.disposition]),
+      i32(dispositions[outcome.disposition]),
     ]),
   );

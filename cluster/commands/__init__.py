@@ -1,0 +1,1 @@
+"""Commands of ``sidewire`` that make up a cluster, a file a group."""

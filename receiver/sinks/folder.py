@@ -1,0 +1,81 @@
+"""Pictures as files in a folder, with what is known of each in a JSON file beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from receiver.sinks.facts import facts
+from receiver.sinks.staging import Staging
+from receiver.work import Delivery
+
+__all__ = ["FolderSink"]
+
+#: Media types to endings.
+ENDINGS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "application/x-sidewire": ".swi",
+}
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+LONGEST_NAME = 100
+
+
+class FolderSink:
+    """One file a delivery that has a picture, one ``.json`` a delivery:
+    ``<stream_id>/<epoch>-<seq>-<name>.r<revision><ending>``.
+
+    Exactly once: a path follows from (frame, revision), and a file becomes visible after the commit
+    that holds its row (:mod:`receiver.sinks.staging`). A crash before the commit leaves nothing; one
+    after it leaves files that :meth:`recover` makes visible.
+
+    Args:
+        folder: made where there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._staging = Staging(folder)
+
+    def recover(self, ledger: sqlite3.Connection) -> None:
+        """See :class:`receiver.sinks.interface.Sink`."""
+        self._staging.recover(ledger)
+
+    def write(self, deliveries: Sequence[Delivery]) -> None:
+        """Make the files durable, not yet visible."""
+        self._staging.write(dict(file for one in deliveries for file in _files(one)))
+
+    def record(self, ledger: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
+        """Say which batch this was."""
+        if deliveries:
+            self._staging.record(ledger)
+
+    def committed(self, deliveries: Sequence[Delivery]) -> None:
+        """Make the files visible."""
+        if deliveries:
+            self._staging.committed()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _files(delivery: Delivery) -> Iterator[tuple[PurePosixPath, bytes]]:
+    stem = _stem(delivery)
+    yield PurePosixPath(delivery.key.stream_id, f"{stem}.json"), _description(delivery)
+    if delivery.picture:
+        name = stem + ENDINGS.get(delivery.media_type, ".bin")
+        yield PurePosixPath(delivery.key.stream_id, name), delivery.picture
+
+
+def _stem(delivery: Delivery) -> str:
+    """A file's name without its ending. The sender's name is in it for people, made harmless."""
+    key = delivery.key
+    safe = UNSAFE.sub("_", delivery.name)[:LONGEST_NAME]
+    return "-".join(filter(None, (f"{key.epoch}-{key.seq:08d}", safe))) + f".r{delivery.revision}"
+
+
+def _description(delivery: Delivery) -> bytes:
+    return (json.dumps(facts(delivery), ensure_ascii=False, indent=2) + "\n").encode()

@@ -1,0 +1,373 @@
+"""Settings: who wins, where a value came from, what is refused, and the same through the commands."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from cluster.commands import receiving, sending
+from cluster.commands.options import NO_SETTINGS
+from cluster.console import errors_in_one_line
+from receiver.settings import ReceiveSettings
+from sender.settings import CaptionSettings, SendSettings, StatusSettings
+from shared.errors import QualityError, SidewireError, StorageError, WorkLeftError
+from shared.settings import Setting, Settings, SettingsError
+from shared.wire.limits import Limits, Window
+from shared.wire.security import SecurityError
+
+SIDEWIRE = Path(sys.executable).parent / "sidewire"
+PLACES = {"state": "state", "sink": "pictures"}
+FEED = {"feed": "photos.parquet", "images": "10.0.0.7:7601"}
+
+
+def config(folder: Path, text: str) -> Path:
+    path = folder / "conf.yaml"
+    path.write_text(text)
+    return path
+
+
+def described(settings: Settings) -> dict[str, Setting]:
+    return {one.name: one for one in settings.describe()}
+
+
+# Precedence
+
+
+def test_a_flag_beats_the_environment_that_a_file_and_that_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = config(tmp_path, "mode: refine\ncaption_wait: 3\nlate_window: 3\nbatch_limit: 3\n")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_CAPTION_WAIT", "4")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_LATE_WINDOW", "4")
+    flags = PLACES | {"late_window": "5"}
+    settings = ReceiveSettings.load(flags, file)
+    assert settings.mode == "refine"
+    assert (settings.caption_wait, settings.late_window) == (4.0, 5.0)
+    found = described(settings)
+    assert list(found) == list(ReceiveSettings.model_fields)
+    assert found["state"].origin == "flag"
+    assert found["late_window"].origin == "flag"
+    assert found["caption_wait"].origin == "environment SIDEWIRE_RECEIVE_CAPTION_WAIT"
+    assert found["batch_limit"].origin == f"file {file}"
+    assert (found["commit_rows"].value, found["commit_rows"].origin) == (256, "default")
+    assert all(one.description for one in found.values())
+
+
+def test_what_is_built_directly_looks_at_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "3")
+    assert ReceiveSettings(state="state", sink="pictures").batch_limit == 8
+    assert ReceiveSettings.load(PLACES).batch_limit == 3
+
+
+def test_empty_and_foreign_variables_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_SERVICE_HOST", "10.0.0.1")  # Kubernetes sets such
+    assert ReceiveSettings.load(PLACES).batch_limit == 8
+
+
+def test_lists_come_with_commas_or_from_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = PLACES | {"self_address": "b:2"}
+    file = config(tmp_path, "gateways: ['a:1', 'b:2']\n")
+    assert ReceiveSettings.load(flags, file).gateways == ("a:1", "b:2")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_GATEWAYS", "b:2,c:3")
+    assert ReceiveSettings.load(flags, file).gateways == ("b:2", "c:3")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"batch_limit": 0}, "batch_limit is 0 (flag), must be greater than or equal to 1"),
+        ({"caption_wait": "nan"}, "caption_wait is 'nan' (flag), must be a finite number"),
+        ({"late_window": -1}, "late_window is -1 (flag), must be greater than or equal to 0"),
+        ({"mode": "hurry"}, "mode is 'hurry' (flag), must be 'wait' or 'refine'"),
+        ({"images": "7601"}, "images is '7601' (flag), must be host:port, such as 127.0.0.1:7601"),
+        ({"frame_bytes": 1 << 40}, "frame_bytes is 1099511627776 (flag), must be less than or"),
+        (
+            {"image_window_bytes": 1 << 20},
+            "image_window_bytes is 1048576, must be at least 8388608",
+        ),
+        ({"caption_window_bytes": 100}, "caption_window_bytes is 100, must be at least 16384"),
+        ({"quota_bytes": 8 << 20}, "quota_bytes is 8388608, must be at least 8404992"),
+        ({"sink": None}, "sink is missing: give --sink, the folder for sink_kind folder"),
+        ({"gateways": "a:1,b"}, "gateways is 'b' (flag), must be host:port"),
+        ({"gateways": "a:1"}, "self_address is '', must be one of gateways (a:1)"),
+        ({"imagse": "h:1"}, "no setting is called 'imagse' (flag); did you mean images?"),
+        ({"advertise_images": "rx"}, "advertise_images is 'rx' (flag), must be host:port"),
+        ({"images": "0.0.0.0:1"}, "images is 0.0.0.0:1, which others can reach, and there is no"),
+        ({"captions": "rx:7602"}, "captions is rx:7602, which others can reach, and there is no"),
+    ],
+)
+def test_wrong_settings_of_a_receiver(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        ReceiveSettings.load(PLACES | flags)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"images": "h:0"}, "with a port of 1 to 65535"),
+        ({"stream": ".hidden"}, "stream is '.hidden' (flag), "),
+        ({"stream": "x" * 65}, "stream is 'xxx"),
+        ({"caption_drop": 1.5}, "caption_drop is 1.5 (flag), must be less than or equal to 1"),
+        ({"rate": 0}, "rate is 0 (flag), must be greater than 0"),
+        ({"journal_bytes": 1000}, "journal_bytes is 1000 (flag), must be greater than"),
+        ({"feed": ""}, "feed is '' (flag), "),
+        ({"token": "hush", "token_file": "x"}, "token and token_file are both given"),
+        ({"token": 4711}, "token is ********** (flag), must be a valid string"),
+    ],
+)
+def test_wrong_settings_of_a_sender(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        SendSettings.load(FEED | flags)
+    assert message in str(refused.value)
+    assert "hush" not in str(refused.value)
+    assert "4711" not in str(refused.value)
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDEWIRE_SEND_QUALITY", "best")
+    with pytest.raises(SettingsError) as refused:
+        SendSettings.load({"feed": "photos.parquet"})
+    assert "images is missing: give --images, SIDEWIRE_SEND_IMAGES or " in str(refused.value)
+    assert "quality is 'best' (environment SIDEWIRE_SEND_QUALITY), must be" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch_limits: 3", r"no setting is called 'batch_limits' \(file .*conf.yaml\); did you"),
+        ("7: 3", r"no setting is called 7 \(file"),
+        ("batch_limit: x", r"batch_limit is 'x' \(file .*conf.yaml\), must be a valid integer"),
+        ("- batch_limit", "holds a list, must hold names and values"),
+        ("mode: [wait", "is not YAML: "),
+    ],
+)
+def test_bad_files_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        ReceiveSettings.load(PLACES, config(tmp_path, text))
+    assert "\n" not in str(refused.value)
+    assert ReceiveSettings.load(PLACES, config(tmp_path, "")).batch_limit == 8
+    with pytest.raises(SettingsError, match=r"cannot read .*none\.yaml: No such file"):
+        ReceiveSettings.load(PLACES, tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:7601", "[::]:7601", "rx.example.org:7601"])
+def test_beyond_this_machine_a_receiver_wants_tls_or_a_word(address: str) -> None:
+    flags = PLACES | {"images": address}
+    with pytest.raises(SettingsError, match="--plaintext-on-the-network"):
+        ReceiveSettings.load(flags)
+    assert ReceiveSettings.load(flags | {"plaintext_on_the_network": True}).images == address
+    assert ReceiveSettings.load(flags | {"tls_cert": "c", "tls_key": "k"}).images == address
+    for here in ("127.0.0.1:0", "unix:/run/images.sock"):
+        assert ReceiveSettings.load(PLACES | {"images": here}).images == here
+
+
+# What settings lead to
+
+
+def test_limits_of_a_receiver() -> None:
+    assert ReceiveSettings.load(PLACES).limits == Limits()
+    changed = {"frame_bytes": 4096, "image_window_frames": 5, "caption_window_bytes": 1 << 20}
+    limits = ReceiveSettings.load(PLACES | changed).limits
+    assert limits.frame_bytes == 4096
+    assert limits.image_window == Window(5, Limits.image_window.bytes)
+    assert limits.caption_window == Window(Limits.caption_window.frames, 1 << 20)
+
+
+def test_security_of_both_sides(tmp_path: Path) -> None:
+    assert ReceiveSettings.load(PLACES).security().credentials is None
+    tokens = PLACES | {"tokens": tmp_path / "tokens.yaml"}
+    with pytest.raises(SecurityError, match="tokens need TLS"):
+        ReceiveSettings.load(tokens).security()
+    assert SendSettings.load(FEED).security().credentials is None
+    (tmp_path / "token").write_text("hush\n")
+    with pytest.raises(SecurityError, match="over TLS alone"):
+        SendSettings.load(FEED | {"token_file": tmp_path / "token"}).security()
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(SecurityError, match="token_file .* is empty"):
+        SendSettings.load(FEED | {"token_file": tmp_path / "token"}).security()
+    with pytest.raises(SecurityError, match=r"cannot read token_file .*none: No such file"):
+        StatusSettings.load({"token_file": tmp_path / "none"}).security()
+
+
+def test_a_sender_tells_its_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDEWIRE_CAPTIONS_DROP", "0.9")  # for the command of that name alone
+    own = {"captions": "10.0.0.7:7602", "repeat": 3, "ttl": 60, "token": "hush", "tls_ca": "ca.pem"}
+    told = {"caption_delay": 2, "caption_drop": 0.25, "caption_ttl": 5, "caption_seed": 7}
+    sender = SendSettings.load(FEED | own | told)
+    publisher = sender.caption_settings("news")
+    expected = {
+        "feed": "photos.parquet",
+        "to": "10.0.0.7:7602",
+        "stream": "news",
+        "repeat": 3,
+        "delay": 2.0,
+        "drop": 0.25,
+        "ttl": 5.0,
+        "seed": 7,
+        "tls_ca": Path("ca.pem"),
+        "token": sender.token,
+    }
+    assert publisher.model_dump(exclude_defaults=True) == expected
+    assert pickle.loads(pickle.dumps(publisher)) == publisher  # it goes to another process
+    with pytest.raises(SettingsError, match="captions is missing"):
+        SendSettings.load(FEED).caption_settings("news")
+
+
+def test_a_publisher_can_be_told_all_that_a_sender_can_tell_it() -> None:
+    told = {name.removeprefix("caption_") for name in SendSettings.model_fields}
+    apart = {"to", "stream", "feed", "repeat", "rate", "reconnect_seconds"}
+    assert CaptionSettings.model_fields.keys() <= told | apart
+
+
+def test_the_journal_is_in_the_users_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SendSettings.load(FEED)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert settings.state_folder("news") == tmp_path / "sidewire" / "send" / "news"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    state = tmp_path / ".local" / "state"
+    assert settings.state_folder("news") == state / "sidewire" / "send" / "news"
+    assert SendSettings.load(FEED | {"state": "here"}).state_folder("news") == Path("here")
+
+
+# Commands
+
+COMMANDS: list[tuple[Callable[..., None], type[Settings]]] = [
+    (receiving.receive, ReceiveSettings),
+    (sending.send, SendSettings),
+    (sending.captions, CaptionSettings),
+    (receiving.status, StatusSettings),
+]
+
+
+@pytest.mark.parametrize(("command", "kind"), COMMANDS)
+def test_flags_are_settings_and_help_tells_their_defaults(
+    command: Callable[..., None], kind: type[Settings]
+) -> None:
+    parameters = inspect.signature(command, eval_str=True).parameters
+    flags = parameters.keys() - NO_SETTINGS - {"context"}
+    assert flags <= kind.model_fields.keys()
+    for name in flags:
+        (option,) = parameters[name].annotation.__metadata__
+        stated = re.search(r"\[dim\]default: ([^ \[]+)\[/\]", option.help)
+        if stated and stated[1] != "in":
+            default = kind.model_fields[name].default
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert stated[1] == shown, name
+
+
+def sidewire(*arguments: object, code: int = 0, **environment: str) -> str:
+    """What a command printed; both streams, where it fails."""
+    run = subprocess.run(
+        [str(SIDEWIRE), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"} | environment,
+    )
+    assert run.returncode == code, (run.stdout, run.stderr)
+    return run.stdout if code == 0 else run.stdout + run.stderr
+
+
+def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None:
+    file = config(tmp_path, "commit_rows: 64\n")
+    text = sidewire(
+        *("receive", "--state", "s", "--sink", "p", "--config", file, "--set", "batch_limit=2"),
+        "--show-config",
+        SIDEWIRE_RECEIVE_MODE="refine",
+    )
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in text.splitlines()}
+    assert list(rows) == list(ReceiveSettings.model_fields)
+    assert rows["mode"] == ["refine", "environment SIDEWIRE_RECEIVE_MODE"]
+    assert rows["batch_limit"] == ["2", "flag"]
+    assert rows["commit_rows"] == ["64", f"file {file}"]
+    assert rows["caption_wait"] == ["2.0", "default"]
+    assert rows["tls_cert"] == ["-", "default"]
+    columns = {line.index(rows[line.split()[0]][1]) for line in text.splitlines()}
+    assert len(columns) == 1
+
+
+def test_show_config_as_json_masks_secrets() -> None:
+    text = sidewire(
+        *("send", "--feed", "-", "--images", "h:1", "--again", "--show-config", "--json"),
+        SIDEWIRE_SEND_TOKEN="hush",
+    )
+    found = json.loads(text)
+    assert "hush" not in text
+    assert found["token"]["value"] == "**********"
+    assert found["token"]["origin"] == "environment SIDEWIRE_SEND_TOKEN"
+    assert (found["again"]["value"], found["again"]["origin"]) == (True, "flag")
+    assert (found["quality"]["value"], found["quality"]["origin"]) == (4, "default")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["receive"], "state is missing: give --state, SIDEWIRE_RECEIVE_STATE or state in a file"),
+        (["receive", "--state", "s", "--sink", "p", "--images", "0.0.0.0:1"], "there is no TLS"),
+        (["send", "--feed", "f"], "images is missing"),
+        (["captions", "--feed", "f"], "to is missing"),
+        (["captions", "--feed", "f", "--to", "h:1", "--drop", "2"], "drop is 2.0 (flag), must be"),
+        (["status", "--images", "nowhere"], "images is 'nowhere' (flag), must be host:port"),
+        (["status", "--set", "images"], "--set images: must be NAME=VALUE"),
+        (["status", "--set", "image=h:1"], "no setting is called 'image' (flag); did you mean"),
+        (["status", "--images", "h:1", "--set", "images=h:2"], "images is given twice"),
+        (["status", "--config", "/nonexistent.yaml"], "cannot read /nonexistent.yaml: No such"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exits_with_two(arguments: list[str], message: str) -> None:
+    said = sidewire(*arguments, code=2)
+    assert said.startswith("sidewire: ")
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SidewireError("x"), 1),
+        (SecurityError("x"), 1),
+        (QualityError("x"), 2),
+        (StorageError("x"), 3),
+        (WorkLeftError("x"), 4),
+    ],
+)
+def test_exit_codes(error: SidewireError, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as stopped, errors_in_one_line():
+        raise error
+    assert stopped.value.exit_code == code
+    assert capsys.readouterr().err == "sidewire: x\n"
+
+
+def test_settings_need_no_torch() -> None:
+    code = (
+        "import sys, receiver.settings, sender.settings, cluster.cli;"
+        "print([name for name in ('torch', 'pyarrow') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+    code = (
+        "import sys, cluster.cli;"
+        "print([name for name in ('pydantic', 'grpc', 'numpy') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
