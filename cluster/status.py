@@ -14,7 +14,6 @@ from rich.table import Table
 from sender.settings import StatusSettings
 from shared.errors import SidewireError
 from shared.wire.channels import client_channel
-from shared.wire.limits import Limits
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 
 __all__ = ["show_status"]
@@ -23,7 +22,7 @@ CALL_SECONDS = 5.0
 
 
 async def _ask(settings: StatusSettings) -> control_pb2.ListSessionsResponse:
-    channel = client_channel(settings.images, settings.security(), Limits())
+    channel = client_channel(settings.images, settings.security())
     async with channel:
         control = control_pb2_grpc.ControlServiceStub(channel)
         try:

@@ -288,12 +288,13 @@ class Ledger:
         ).fetchone()
         return row[0] if row else None
 
-    def purge(self, most: int = 2000) -> None:
-        """Forget up to ``most`` kept containers whose time is over."""
-        self.connection.execute(
+    def purge(self, most: int) -> int:
+        """Forget up to ``most`` kept containers whose time is over; how many it were."""
+        done = self.connection.execute(
             "DELETE FROM kept WHERE rowid IN (SELECT rowid FROM kept WHERE until<=? ORDER BY until LIMIT ?)",
             (self._now(), most),
         )
+        return done.rowcount
 
     def close(self) -> None:
         """Fold the write-ahead log in and close."""

@@ -42,6 +42,8 @@ log = logging.getLogger("sidewire.receiver")
 GATHER_SECONDS = 0.002
 RETRY_SECONDS = 1.0
 PURGE_SECONDS = 1.0
+#: Kept containers that are forgotten in one go.
+PURGE_ROWS = 500
 #: Kept containers in memory at once because of late captions.
 RECALLS_AT_ONCE = 32
 
@@ -247,7 +249,8 @@ class Pipeline:
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             try:
-                await self._in_storage(self._ledger.purge)
+                while await self._in_storage(lambda: self._ledger.purge(PURGE_ROWS)) == PURGE_ROWS:
+                    pass  # ends are stored in between
             except sqlite3.OperationalError as error:
                 log.warning("kept containers are not purged: %s", error)
 

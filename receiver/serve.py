@@ -17,6 +17,7 @@ from pathlib import Path
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
 from receiver.decoders.processes import ProcessPool
+from receiver.decoders.worker import PictureFormat
 from receiver.delivery import DeliveryServicer
 from receiver.gateway import Gateway, Left, Listen
 from receiver.joiner import JoinPolicy
@@ -42,10 +43,7 @@ def make_pool(settings: ReceiveSettings) -> DecoderPool:
     """The decoders that the settings ask for."""
     if settings.decoder == "processes":
         return ProcessPool(
-            settings.decoder_processes,
-            picture_format=settings.picture_format,
-            batch_limit=settings.batch_limit,
-            bundle=settings.bundle,
+            settings.decoder_processes, PictureFormat(settings.picture_format), settings.bundle
         )
     return NoOpPool(echo=settings.decoder == "benchmark-echo")
 

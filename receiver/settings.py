@@ -60,7 +60,6 @@ class ReceiveSettings(Settings):
     decoder_processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"
     )
-    batch_limit: Count = Field(8, description="pictures that are decoded together")
     bundle: Path | None = Field(None, description="another model bundle than the one that ships")
     text_encoder: str = Field("", description="id of the generators' text encoder; empty for none")
     commit_rows: Count = Field(256, description="most ends in one transaction of the ledger")

@@ -22,7 +22,6 @@ from sender.window import SendWindow
 from sender.words import CaptionLink, EpochOverError, Words
 from shared.errors import WorkLeftError
 from shared.wire.channels import client_channel
-from shared.wire.limits import Limits
 from shared.wire.positions import Positions
 
 __all__ = ["publish", "run_captions"]
@@ -133,7 +132,7 @@ async def publish(settings: CaptionSettings) -> Counter[str]:
     security = settings.security()
     route = Route(
         settings.to,
-        lambda address: client_channel(address, security, Limits()),
+        lambda address: client_channel(address, security),
         settings.reconnect_seconds or None,
     )
     while True:

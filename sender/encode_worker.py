@@ -111,13 +111,14 @@ def _serve(connection: Connection, settings: CodecSettings) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     import numpy as np  # noqa: PLC0415
 
+    try:
+        codec = _build(settings)
+    except SidewireError as error:
+        connection.send(error)
+        return
+    probe = codec.encode(np.zeros((1, 1, 3), np.uint8), settings.quality)
     with suppress(EOFError, OSError):
-        try:
-            codec = _build(settings)
-        except SidewireError as error:
-            connection.send(error)
-            return
-        connection.send(codec.encode(np.zeros((1, 1, 3), np.uint8), settings.quality).blob)
+        connection.send(probe.blob)
         while True:
             connection.send(_encode(codec, settings.quality, connection.recv_bytes()))
 
@@ -163,6 +164,7 @@ class EncodeProcess:
                     return answer
                 except (EOFError, OSError):
                     self._bury()
+                    self._check_running()  # killed by stop, it is not the picture's fault
             return Unencodable(f"its encoding process died {DEATHS_AT_A_PICTURE} times")
 
     def stop(self) -> None:
@@ -176,8 +178,7 @@ class EncodeProcess:
 
     def _start(self) -> tuple[Connection, bytes]:
         for _ in range(DEATHS_AT_START):
-            if self._stopped:
-                raise EncoderError("the encoding process was stopped")
+            self._check_running()
             spawn = multiprocessing.get_context("spawn")
             self._connection, theirs = spawn.Pipe()
             process = spawn.Process(
@@ -201,6 +202,10 @@ class EncodeProcess:
             f"an encoding process died {DEATHS_AT_START} times while it built codec"
             f" {self._settings.codec!r}"
         )
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise EncoderError("the encoding process was stopped")
 
     def _bury(self) -> None:
         if self._process and self._connection:

@@ -87,9 +87,12 @@ class PictureLink(Link[Outgoing]):
         return image_channel_pb2.StreamImagesRequest(attach=attach)
 
     def message(self, item: Outgoing, standing: Standing) -> Message:
-        if not item.container:
+        limit = standing.limits.frame_bytes
+        if not item.container or item.size > limit:
+            # gRPC would end the whole stream over a message that the receiver's limit forbids.
+            reason = item.reason or f"container is {item.size} bytes, the receiver takes {limit}"
             skip = image_channel_pb2.SkippedFrame(
-                seq=item.seq, content_id=item.content_id, name=item.name, reason=item.reason
+                seq=item.seq, content_id=item.content_id, name=item.name, reason=reason
             )
             skip.crc32c = skip_crc(standing.stream_id, standing.epoch, skip)
             return image_channel_pb2.StreamImagesRequest(skip=skip)

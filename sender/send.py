@@ -34,7 +34,6 @@ from sender.sources import default_stream_id, read_pictures
 from sender.window import SendWindow
 from shared.errors import SidewireError, WorkLeftError
 from shared.wire.channels import client_channel
-from shared.wire.limits import Limits
 
 __all__ = ["Sent", "run_send", "send"]
 
@@ -84,7 +83,7 @@ class Sender:
         self._link = PictureLink(
             Route(
                 settings.images,
-                lambda address: client_channel(address, security, Limits()),
+                lambda address: client_channel(address, security),
                 settings.reconnect_seconds or None,
             ),
             place.stream_id,

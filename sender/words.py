@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from shared.wire.v1 import caption_channel_pb2, control_pb2
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["CaptionLink", "EpochOverError", "Words"]
+
+log = logging.getLogger("sidewire.captions")
 
 
 class EpochOverError(Exception):
@@ -90,12 +93,17 @@ class CaptionLink(Link[Words]):
         return caption_channel_pb2.StreamCaptionsRequest(attach=attach)
 
     def message(self, item: Words, standing: Standing) -> Message:
+        limit = standing.limits.caption_bytes
+        text = item.text
+        if item.size > limit:
+            log.warning("caption %d is %d bytes, must be at most %d", item.seq, item.size, limit)
+            text = None
         caption = caption_channel_pb2.Caption(
             seq=item.seq,
             content_id=item.content_id,
             revision=item.revision,
-            text=item.text,
-            tombstone=caption_channel_pb2.Tombstone() if item.text is None else None,
+            text=text,
+            tombstone=caption_channel_pb2.Tombstone() if text is None else None,
             language=self._language,
             ttl=self._ttl,
         )

@@ -124,7 +124,7 @@ async def serving(security: ServerSecurity, limits: Limits | None = None) -> Asy
 
 async def ask(address: str, client: ClientSecurity) -> str:
     """The name that a receiver knows a client by."""
-    async with client_channel(address, client, Limits()) as channel:
+    async with client_channel(address, client) as channel:
         control = control_pb2_grpc.ControlServiceStub(channel)
         request = control_pb2.GetCapabilitiesRequest()
         return (await control.GetCapabilities(request, timeout=DEADLINE_SECONDS)).server
@@ -314,7 +314,7 @@ def test_tokens_are_not_kept(files: Files) -> None:
 
 async def open_session(address: str, limits: Limits, stream_id: str, epoch: int, most: int) -> int:
     """Length of the answer."""
-    channel = client_channel(address, ClientSecurity(), limits, response_bytes=most)
+    channel = client_channel(address, ClientSecurity(), response_bytes=most)
     async with channel:
         control = control_pb2_grpc.ControlServiceStub(channel)
         request = control_pb2.OpenSessionRequest(stream_id=stream_id, epoch=epoch)

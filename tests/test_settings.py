@@ -45,7 +45,7 @@ def described(settings: Settings) -> dict[str, Setting]:
 def test_a_flag_beats_the_environment_that_a_file_and_that_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = config(tmp_path, "mode: refine\ncaption_wait: 3\nlate_window: 3\nbatch_limit: 3\n")
+    file = config(tmp_path, "mode: refine\ncaption_wait: 3\nlate_window: 3\ncommit_rows: 3\n")
     monkeypatch.setenv("SIDEWIRE_RECEIVE_CAPTION_WAIT", "4")
     monkeypatch.setenv("SIDEWIRE_RECEIVE_LATE_WINDOW", "4")
     flags = PLACES | {"late_window": "5"}
@@ -57,21 +57,21 @@ def test_a_flag_beats_the_environment_that_a_file_and_that_the_default(
     assert found["state"].origin == "flag"
     assert found["late_window"].origin == "flag"
     assert found["caption_wait"].origin == "environment SIDEWIRE_RECEIVE_CAPTION_WAIT"
-    assert found["batch_limit"].origin == f"file {file}"
+    assert found["commit_rows"].origin == f"file {file}"
     assert (found["commit_rows"].value, found["commit_rows"].origin) == (256, "default")
     assert all(one.description for one in found.values())
 
 
 def test_what_is_built_directly_looks_at_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "3")
-    assert ReceiveSettings(state="state", sink="pictures").batch_limit == 8
-    assert ReceiveSettings.load(PLACES).batch_limit == 3
+    assert ReceiveSettings(state="state", sink="pictures").commit_rows == 256
+    assert ReceiveSettings.load(PLACES).commit_rows == 3
 
 
 def test_empty_and_foreign_variables_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "")
     monkeypatch.setenv("SIDEWIRE_RECEIVE_SERVICE_HOST", "10.0.0.1")  # Kubernetes sets such
-    assert ReceiveSettings.load(PLACES).batch_limit == 8
+    assert ReceiveSettings.load(PLACES).commit_rows == 256
 
 
 def test_lists_come_with_commas_or_from_yaml(
@@ -90,7 +90,7 @@ def test_lists_come_with_commas_or_from_yaml(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"batch_limit": 0}, "batch_limit is 0 (flag), must be greater than or equal to 1"),
+        ({"commit_rows": 0}, "commit_rows is 0 (flag), must be greater than or equal to 1"),
         ({"caption_wait": "nan"}, "caption_wait is 'nan' (flag), must be a finite number"),
         ({"late_window": -1}, "late_window is -1 (flag), must be greater than or equal to 0"),
         ({"mode": "hurry"}, "mode is 'hurry' (flag), must be 'wait' or 'refine'"),
@@ -151,10 +151,10 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batch_limits: 3", r"no setting is called 'batch_limits' \(file .*conf.yaml\); did you"),
+        ("commit_rowss: 3", r"no setting is called 'commit_rowss' \(file .*conf.yaml\); did you"),
         ("7: 3", r"no setting is called 7 \(file"),
-        ("batch_limit: x", r"batch_limit is 'x' \(file .*conf.yaml\), must be a valid integer"),
-        ("- batch_limit", "holds a list, must hold names and values"),
+        ("commit_rows: x", r"commit_rows is 'x' \(file .*conf.yaml\), must be a valid integer"),
+        ("- commit_rows", "holds a list, must hold names and values"),
         ("mode: [wait", "is not YAML: "),
     ],
 )
@@ -162,7 +162,7 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, text: str, message: str) 
     with pytest.raises(SettingsError, match=message) as refused:
         ReceiveSettings.load(PLACES, config(tmp_path, text))
     assert "\n" not in str(refused.value)
-    assert ReceiveSettings.load(PLACES, config(tmp_path, "")).batch_limit == 8
+    assert ReceiveSettings.load(PLACES, config(tmp_path, "")).commit_rows == 256
     with pytest.raises(SettingsError, match=r"cannot read .*none\.yaml: No such file"):
         ReceiveSettings.load(PLACES, tmp_path / "none.yaml")
 
@@ -200,7 +200,7 @@ def test_security_of_both_sides(tmp_path: Path) -> None:
     with pytest.raises(SecurityError, match="over TLS alone"):
         SendSettings.load(FEED | {"token_file": tmp_path / "token"}).security()
     (tmp_path / "token").write_text("\n")
-    with pytest.raises(SecurityError, match="token_file .* is empty"):
+    with pytest.raises(SecurityError, match=r"token_file .* is empty"):
         SendSettings.load(FEED | {"token_file": tmp_path / "token"}).security()
     with pytest.raises(SecurityError, match=r"cannot read token_file .*none: No such file"):
         StatusSettings.load({"token_file": tmp_path / "none"}).security()
@@ -291,14 +291,14 @@ def sidewire(*arguments: object, code: int = 0, **environment: str) -> str:
 def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None:
     file = config(tmp_path, "commit_rows: 64\n")
     text = sidewire(
-        *("receive", "--state", "s", "--sink", "p", "--config", file, "--set", "batch_limit=2"),
+        *("receive", "--state", "s", "--sink", "p", "--config", file, "--set", "commit_rows=2"),
         "--show-config",
         SIDEWIRE_RECEIVE_MODE="refine",
     )
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in text.splitlines()}
     assert list(rows) == list(ReceiveSettings.model_fields)
     assert rows["mode"] == ["refine", "environment SIDEWIRE_RECEIVE_MODE"]
-    assert rows["batch_limit"] == ["2", "flag"]
+    assert rows["commit_rows"] == ["2", "flag"]
     assert rows["commit_rows"] == ["64", f"file {file}"]
     assert rows["caption_wait"] == ["2.0", "default"]
     assert rows["tls_cert"] == ["-", "default"]

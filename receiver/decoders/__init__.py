@@ -1,1 +1,1 @@
-"""Pools of decoders behind one interface."""
+"""Pools of decoders behind one interface: processes of this machine, or nothing at all."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from receiver.sinks.facts import facts
+from receiver.sinks.interface import Sink
 from receiver.sinks.staging import Staging
 from receiver.work import Delivery
 
@@ -25,7 +26,7 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME = 100
 
 
-class FolderSink:
+class FolderSink(Sink):
     """One file a delivery that has a picture, one ``.json`` a delivery:
     ``<stream_id>/<epoch>-<seq>-<name>.r<revision><ending>``.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from receiver.sinks.interface import Sink
 from receiver.work import Delivery
 
 __all__ = ["LedgerOnlySink"]
 
 
-class LedgerOnlySink:
+class LedgerOnlySink(Sink):
     """The receiver as a meter, and in benchmarks.
 
     Exactly once: nothing happens outside the ledger's own transaction.

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from receiver.sinks.facts import facts
+from receiver.sinks.interface import Sink
 from receiver.sinks.staging import Staging
 from receiver.work import Delivery
 
@@ -36,7 +37,7 @@ SCHEMA = pa.schema(
 ROWS_IN_GROUP = 32
 
 
-class ParquetSink:
+class ParquetSink(Sink):
     """One part file a batch: ``part-<first offset>-<checksum>.parquet``, readable as one dataset.
 
     Exactly once: a part becomes visible after the commit that holds its rows, whole, and is never

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from receiver.sinks.interface import Sink
 from receiver.work import Delivery
 from shared.wire.limits import Window
 from shared.wire.v1 import types_pb2
@@ -28,7 +29,7 @@ class OutboxFullError(OSError):
     """The subscriber is behind or away."""
 
 
-class SubscriberSink:
+class SubscriberSink(Sink):
     """An outbox: a row a delivery, until the subscriber is done with it.
 
     Exactly once: the row is added in the transaction that holds the delivery's end, under an offset that

@@ -91,21 +91,17 @@ def server_options(limits: Limits) -> Options:
 
 
 def client_channel(
-    address: str,
-    security: ClientSecurity,
-    limits: Limits,
-    *,
-    response_bytes: int = RESPONSE_BYTES,
+    address: str, security: ClientSecurity, *, response_bytes: int = RESPONSE_BYTES
 ) -> grpc.aio.Channel:
     """A channel to a receiver; the connection is made by the first call.
 
     Args:
-        limits: the receiver's.
         response_bytes: largest answer; :data:`DELIVERY_BYTES` for a subscriber.
     """
     options = [
         *_shared_options(),
-        ("grpc.max_send_message_length", _request_bytes(limits)),
+        # What a receiver takes is known when a session is open, and kept to by who sends.
+        ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", response_bytes),
         # A stream is resumed from positions; gRPC cannot know them.
         ("grpc.enable_retries", 0),
