@@ -18,9 +18,10 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from receiver.admission import Admission
+from receiver.flow import Flow
 from receiver.pipeline import Pipeline
 from receiver.registry import Registry
-from receiver.session import Compare, Flow, Session, Step
+from receiver.session import Compare, Session, Step
 from shared.faults import reached
 from shared.wire.checksums import ack_crc
 from shared.wire.errors import Reason, WireError

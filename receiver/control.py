@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import grpc
 
 from receiver.channels import abort
+from receiver.flow import Flow
 from receiver.registry import Registry
-from receiver.session import Flow, Session
+from receiver.session import Session
 from shared.wire.errors import WireError
 from shared.wire.v1 import control_pb2, control_pb2_grpc, types_pb2
 

@@ -88,12 +88,6 @@ class Joiner:
         """Frames in memory."""
         return len(self._slots)
 
-    def holds(self, caption: Caption) -> bool:
-        """Whether this very revision is in memory and will end without being sent again."""
-        slot = self._slots.get(caption.key.seq)
-        held = [slot.current, slot.upcoming] if slot else [self._early.get(caption.key.seq)]
-        return any(one is not None and one.revision == caption.revision for one in held)
-
     def frame_of(self, seq: int) -> Frame | None:
         """The frame in memory."""
         slot = self._slots.get(seq)
@@ -141,7 +135,7 @@ class Joiner:
         return [self._decode(slot, caption)]
 
     def add_caption(self, caption: Caption) -> list[Action]:
-        """A caption that has not ended and is not :meth:`holds`-held, of a frame that has not ended."""
+        """A caption that is not in memory and has not ended, of a frame that has not ended."""
         slot = self._slots.get(caption.key.seq)
         if slot is None:
             return self._add_early(caption)

@@ -1,30 +1,26 @@
-"""What has ended, for ever: SQLite, WAL, synchronous=FULL. A row is a fact; an ack only repeats it.
+"""What has ended, for ever: a row is a fact, an ack only repeats it.
 
 One transaction holds the ends of a batch, the positions after it, the containers kept for late captions,
-and whatever the sink records. All calls come from one thread. SQLite notices damage to its structure;
-stream rows, which acks are made from, carry a checksum of their own.
+and whatever the sink records. All calls come from one thread.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import google_crc32c
+from typing import NamedTuple
 
 from receiver.session import Found, Session
 from receiver.work import Caption, Delivery, End, Frame, Key
-from shared.errors import StorageError
+from shared.database import Database, Kind, checksum, sealed
 from shared.wire.positions import Positions
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["Ledger", "StreamRow"]
 
-SCHEMA_VERSION = 1
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE streams (
     stream_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, session_id TEXT NOT NULL, sender TEXT NOT NULL,
     claimed INTEGER NOT NULL, images BLOB NOT NULL, captions BLOB NOT NULL, crc32c INTEGER NOT NULL
@@ -32,7 +28,7 @@ CREATE TABLE streams (
 CREATE TABLE ends (
     stream_id TEXT, epoch INTEGER, seq INTEGER, revision INTEGER,
     disposition INTEGER NOT NULL, frame_ended INTEGER NOT NULL,
-    content_id BLOB NOT NULL, reason TEXT NOT NULL,
+    content_id BLOB NOT NULL, reason TEXT NOT NULL, crc32c INTEGER NOT NULL,
     PRIMARY KEY (stream_id, epoch, seq, revision)
 ) WITHOUT ROWID;
 CREATE TABLE kept (
@@ -41,9 +37,18 @@ CREATE TABLE kept (
     UNIQUE (stream_id, epoch, seq)
 );
 CREATE INDEX kept_until ON kept (until);
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counters VALUES ('next_offset', 1);
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY, value INTEGER NOT NULL, crc32c INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO counters VALUES ('next_offset', 1, {checksum(("next_offset", 1))});
 """
+LEDGER = Kind(
+    "ledger",
+    version=1,
+    schema=SCHEMA,
+    advice="nothing is acknowledged from it. Restore a copy, or move it away, with its -wal, to begin"
+    " anew; senders then deliver again what they still hold",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,33 @@ class StreamRow:
             captions,
         )
 
-    def checksum(self, images: bytes, captions: bytes) -> int:
-        """CRC32C over all other columns."""
-        head = (
-            f"{self.stream_id}\0{self.epoch}\0{self.session_id}\0{self.sender}\0{self.claimed:d}\0"
+
+class EndRow(NamedTuple):
+    """An end as it is stored."""
+
+    stream_id: str
+    epoch: int
+    seq: int
+    revision: int
+    disposition: int
+    frame_ended: int
+    content_id: bytes
+    reason: str
+
+    @classmethod
+    def of(cls, end: End) -> EndRow:
+        """The row of an end."""
+        source = end.frame or end.caption
+        return cls(
+            end.key.stream_id,
+            end.key.epoch,
+            end.key.seq,
+            end.revision,
+            end.disposition,
+            int(end.frame_ended),
+            source.content_id if source else b"",
+            end.reason,
         )
-        crc: int = google_crc32c.value(head.encode() + images + b"\0" + captions)
-        return crc
 
 
 class Ledger:
@@ -93,52 +118,22 @@ class Ledger:
         now: wall clock, for that window: it must go on over a restart.
 
     Raises:
-        StorageError: it cannot be opened or is damaged; the message says what to do.
+        StorageError, SidewireError: see :class:`shared.database.Database`.
     """
 
     def __init__(self, path: Path, late_window: float, now: Callable[[], float]) -> None:
         self.path = path
         self._late_window = late_window
         self._now = now
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._set_up()
-        except sqlite3.DatabaseError as error:
-            raise StorageError(self._advice(str(error))) from None
-        except OSError as error:
-            raise StorageError(f"cannot open the ledger {path}: {error.strerror}") from None
+        self._database = Database(path, LEDGER)
+        self.connection = self._database.connection
         self._next_offset = self._counter("next_offset")
 
-    def _set_up(self) -> None:
-        database = self.connection
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute("PRAGMA wal_autocheckpoint=4000")
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise StorageError(
-                f"the ledger {self.path} is of version {version}, this build reads {SCHEMA_VERSION}"
-            )
-        if version == 0:
-            database.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-            )
-        problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise StorageError(self._advice(problem))
-
-    def _advice(self, problem: str) -> str:
-        return (
-            f"the ledger {self.path} is damaged ({problem}): nothing is acknowledged from it. Restore a"
-            " copy, or move it away to begin anew; senders then deliver again what they still hold"
-        )
-
     def _counter(self, name: str) -> int:
-        row = self.connection.execute("SELECT value FROM counters WHERE name=?", (name,)).fetchone()
-        if row is None:
-            raise StorageError(self._advice(f"no counter {name}"))
-        value: int = row[0]
+        rows = self._database.rows("SELECT * FROM counters WHERE name=?", name)
+        if not rows:
+            raise self._database.damaged(f"no counter {name}")
+        value: int = rows[0][1]
         return value
 
     # Streams
@@ -149,60 +144,35 @@ class Ledger:
         Raises:
             StorageError: a row is not what was written.
         """
-        rows = self.connection.execute(
-            "SELECT stream_id, epoch, session_id, sender, claimed, images, captions, crc32c FROM streams"
-        ).fetchall()
-        return [self._stream(*row) for row in rows]
-
-    def _stream(
-        self,
-        stream_id: str,
-        epoch: int,
-        session_id: str,
-        sender: str,
-        claimed: int,
-        images: bytes,
-        captions: bytes,
-        crc32c: int,
-    ) -> StreamRow:
-        try:
-            positions = [
-                Positions.from_message(wire.Positions.FromString(blob))
-                for blob in (images, captions)
-            ]
-            row = StreamRow(stream_id, epoch, session_id, sender, bool(claimed), *positions)
-            if row.checksum(images, captions) == crc32c:
-                return row
-        except Exception:  # whatever a flipped bit may lead to
-            pass
-        raise StorageError(self._advice(f"checksum of stream {stream_id!r}"))
+        return [
+            StreamRow(stream_id, epoch, session_id, sender, bool(claimed), *map(_positions, blobs))
+            for stream_id, epoch, session_id, sender, claimed, *blobs in self._database.rows(
+                "SELECT * FROM streams"
+            )
+        ]
 
     def begin(self, row: StreamRow) -> None:
         """Store a stream as it enters an epoch, durable on return."""
-        self._put_stream(row)
+        with self._database.transaction():
+            self._put_stream(row)
 
     def claim(self, stream_id: str) -> None:
         """A picture sender has opened this stream. Positions stay as the last commit left them."""
         for row in self.streams():
             if row.stream_id == stream_id:
-                self._put_stream(replace(row, claimed=True))
+                self.begin(replace(row, claimed=True))
 
     def _put_stream(self, row: StreamRow) -> None:
-        images = row.images.to_message().SerializeToString()
-        captions = row.captions.to_message().SerializeToString()
-        self.connection.execute(
-            "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?,?,?)",
-            (
-                row.stream_id,
-                row.epoch,
-                row.session_id,
-                row.sender,
-                row.claimed,
-                images,
-                captions,
-                row.checksum(images, captions),
-            ),
+        stored = sealed(
+            row.stream_id,
+            row.epoch,
+            row.session_id,
+            row.sender,
+            int(row.claimed),
+            row.images.to_message().SerializeToString(),
+            row.captions.to_message().SerializeToString(),
         )
+        self.connection.execute("INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?,?,?)", stored)
 
     # Ends
 
@@ -224,12 +194,11 @@ class Ledger:
             sqlite3.OperationalError: the disk is full or gone; nothing was stored, repeat it later.
             StorageError: the file is damaged.
         """
-        database = self.connection
         next_offset = self._next_offset + len(deliveries)
-        try:
-            database.execute("BEGIN IMMEDIATE")
+        with self._database.transaction() as database:
             database.executemany(
-                "INSERT OR IGNORE INTO ends VALUES (?,?,?,?,?,?,?,?)", map(_end_row, ends)
+                "INSERT OR IGNORE INTO ends VALUES (?,?,?,?,?,?,?,?,?)",
+                [sealed(*EndRow.of(end)) for end in ends],
             )
             if self._late_window > 0:
                 until = self._now() + self._late_window
@@ -244,76 +213,76 @@ class Ledger:
             for row in streams:
                 self._put_stream(row)
             record(database)
-            database.execute("UPDATE counters SET value=? WHERE name='next_offset'", (next_offset,))
-            database.execute("COMMIT")
-        except BaseException as error:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(
-                error, sqlite3.OperationalError
-            ):
-                raise StorageError(self._advice(str(error))) from None
-            raise
+            database.execute(
+                "INSERT OR REPLACE INTO counters VALUES (?,?,?)", sealed("next_offset", next_offset)
+            )
         self._next_offset = next_offset
 
     def look_up(self, caption: Caption) -> Found:
-        """What is known of a caption's picture."""
-        key = caption.key
-        rows = self.connection.execute(
-            "SELECT revision, frame_ended FROM ends WHERE stream_id=? AND epoch=? AND seq=?",
-            (key.stream_id, key.epoch, key.seq),
-        ).fetchall()
-        return Found(
-            caption_ended=any(revision == caption.revision for revision, _ in rows),
-            frame_ended=any(frame_ended for _, frame_ended in rows),
-            kept=self._kept(key),
-        )
+        """What is known of a caption's picture.
 
-    def _kept(self, key: Key) -> Frame | None:
-        row = self.connection.execute(
-            "SELECT content_id, name, container FROM kept"
-            " WHERE stream_id=? AND epoch=? AND seq=? AND until>?",
-            (key.stream_id, key.epoch, key.seq, self._now()),
-        ).fetchone()
-        if row is None:
-            return None
-        content_id, name, container = row
-        return Frame(key, content_id, name, container, expects_caption=True)
+        Raises:
+            sqlite3.OperationalError, StorageError: as :meth:`commit`.
+        """
+        ends = self._ends(caption.key)
+        first = next((end for end in ends if end.frame_ended), None)
+        return Found(
+            caption_ended=any(end.revision == caption.revision for end in ends),
+            frame_ended=first is not None,
+            kept=self._kept(caption.key, first.content_id) if first else None,
+        )
 
     def content_id(self, key: Key) -> bytes | None:
-        """Content id of a frame that has ended."""
-        row = self.connection.execute(
-            "SELECT content_id FROM ends WHERE stream_id=? AND epoch=? AND seq=? AND frame_ended",
-            (key.stream_id, key.epoch, key.seq),
-        ).fetchone()
-        return row[0] if row else None
+        """Content id of a frame that has ended.
+
+        Raises:
+            sqlite3.OperationalError, StorageError: as :meth:`commit`.
+        """
+        return next((end.content_id for end in self._ends(key) if end.frame_ended), None)
+
+    def _ends(self, key: Key) -> list[EndRow]:
+        rows = self._database.rows(
+            "SELECT * FROM ends WHERE stream_id=? AND epoch=? AND seq=?",
+            key.stream_id,
+            key.epoch,
+            key.seq,
+        )
+        return [EndRow(*row) for row in rows]
+
+    def _kept(self, key: Key, content_id: bytes) -> Frame | None:
+        """A container carries a checksum of its own; the content id shows that it is this frame's."""
+        with self._database.watched():
+            row = self.connection.execute(
+                "SELECT name, container FROM kept"
+                " WHERE stream_id=? AND epoch=? AND seq=? AND until>? AND content_id=?",
+                (key.stream_id, key.epoch, key.seq, self._now(), content_id),
+            ).fetchone()
+        if row is None:
+            return None
+        name, container = row
+        return Frame(key, content_id, name, container, expects_caption=True)
 
     def purge(self, most: int) -> int:
-        """Forget up to ``most`` kept containers whose time is over; how many it were."""
-        done = self.connection.execute(
-            "DELETE FROM kept WHERE rowid IN (SELECT rowid FROM kept WHERE until<=? ORDER BY until LIMIT ?)",
-            (self._now(), most),
-        )
+        """Forget up to ``most`` kept containers whose time is over; how many it were.
+
+        Raises:
+            sqlite3.OperationalError, StorageError: as :meth:`commit`.
+        """
+        with self._database.transaction() as database:
+            done = database.execute(
+                "DELETE FROM kept WHERE rowid IN"
+                " (SELECT rowid FROM kept WHERE until<=? ORDER BY until LIMIT ?)",
+                (self._now(), most),
+            )
         return done.rowcount
 
     def close(self) -> None:
         """Fold the write-ahead log in and close."""
-        with closing(self.connection):
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.close()
 
 
-def _end_row(end: End) -> tuple[object, ...]:
-    source = end.frame or end.caption
-    return (
-        end.key.stream_id,
-        end.key.epoch,
-        end.key.seq,
-        end.revision,
-        end.disposition,
-        end.frame_ended,
-        source.content_id if source else b"",
-        end.reason,
-    )
+def _positions(blob: bytes) -> Positions:
+    return Positions.from_message(wire.Positions.FromString(blob))
 
 
 def _kept_row(frame: Frame | None, until: float) -> tuple[object, ...]:

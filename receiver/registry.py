@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from receiver.admission import Admission, Model, malformed
+from receiver.flow import Account, Quota
 from receiver.joiner import JoinPolicy
 from receiver.ledger import StreamRow
-from receiver.session import Account, Quota, Session
+from receiver.session import Session
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import STREAM_ID_LENGTH, Limits
 from shared.wire.ownership import owner
@@ -85,7 +86,7 @@ class Registry:
         self._storage = storage
         self._fenced = fenced
         self._sessions: dict[str, Session] = {}
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, tuple[Account, Account]] = {}
         self.draining = False
 
     def __iter__(self) -> Iterator[Session]:
@@ -222,10 +223,13 @@ class Registry:
         return fresh
 
     def _make(self, stream_id: str, epoch: int, known: StreamRow | None, sender: str) -> Session:
-        account = self._accounts.setdefault(sender, Account(self.terms.quota))
+        quota = self.terms.quota
+        accounts = self._accounts.setdefault(
+            sender, (Account(quota.images), Account(quota.captions))
+        )
         session_id = known.session_id if known else secrets.token_hex(16)
         session = Session(
-            stream_id, epoch, session_id, sender, self.terms.policy, self.terms.limits, account
+            stream_id, epoch, session_id, sender, self.terms.policy, self.terms.limits, accounts
         )
         if known is not None:
             session.claimed = known.claimed

@@ -24,7 +24,6 @@ from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
 from receiver.pipeline import Pipeline
 from receiver.registry import Terms
-from receiver.session import Quota
 from receiver.settings import ReceiveSettings
 from receiver.sinks.folder import FolderSink
 from receiver.sinks.interface import Sink
@@ -100,7 +99,7 @@ async def receive(settings: ReceiveSettings) -> Left:
         terms = Terms(
             limits=settings.limits,
             policy=JoinPolicy(settings.caption_wait, settings.mode == "refine"),
-            quota=Quota(settings.quota_streams, settings.quota_frames, settings.quota_bytes),
+            quota=settings.quota,
             caption_ttl=settings.caption_ttl,
             codecs=codecs,
             any_model=isinstance(pool, NoOpPool),

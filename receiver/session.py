@@ -7,26 +7,17 @@ Positions change only in :meth:`Session.committed`, after the ledger has them: a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from receiver.flow import Account, Flow
 from receiver.joiner import Action, Joiner, JoinPolicy, Settle
 from receiver.work import Caption, End, Frame, Key, caption_end
 from shared.wire.errors import Reason, WireError
-from shared.wire.limits import Limits, Window
+from shared.wire.limits import Limits
 from shared.wire.positions import Positions
 from shared.wire.v1 import types_pb2 as wire
 
-__all__ = [
-    "Account",
-    "Compare",
-    "Flow",
-    "Found",
-    "LookUp",
-    "Quota",
-    "Session",
-    "Step",
-    "content_changed",
-]
+__all__ = ["Compare", "Found", "LookUp", "Session", "Step", "content_changed"]
 
 #: Most separate ranges in the caption positions: a publisher that leaves gaps for ever stays bounded.
 CAPTION_GAPS = 4096
@@ -65,117 +56,6 @@ class Found:
 Step = Action | LookUp | Compare
 
 
-@dataclass(frozen=True)
-class Quota:
-    """What one sender may have, over all its streams."""
-
-    streams: int = 64
-    frames: int = 4096
-    bytes: int = 128 << 20
-
-
-@dataclass
-class Account:
-    """What one sender has in memory, over all its streams and both channels."""
-
-    quota: Quota = field(default_factory=Quota)
-    held: int = 0
-    held_bytes: int = 0
-
-
-@dataclass
-class Flow:
-    """Credit and position of one channel.
-
-    What may be sent since an attach is ``received + window - held``: it never falls, a message that is
-    refused gives its credit back at once, and one that is kept gives it back when it is let go.
-
-    Attributes:
-        generation: counts attaches; an older one is fenced.
-        outcomes: durable ends that no ack has named yet.
-    """
-
-    window: Window
-    account: Account
-    positions: Positions = field(default_factory=Positions)
-    generation: int = 0
-    attached: bool = False
-    closed: bool = False
-    received: int = 0
-    received_bytes: int = 0
-    held: int = 0
-    held_bytes: int = 0
-    outcomes: list[wire.Outcome] = field(default_factory=list)
-
-    def attach(self) -> int:
-        """A client begins; the generation that its messages belong to."""
-        self.generation += 1
-        self.attached = True
-        self.received = self.received_bytes = 0
-        self.outcomes.clear()  # positions say the same, and Attached sends them
-        return self.generation
-
-    def granted(self) -> tuple[int, int]:
-        """Messages and bytes that may have been sent in all since the attach."""
-        return (
-            self.received + max(0, self.window.frames - self.held),
-            self.received_bytes + max(0, self.window.bytes - self.held_bytes),
-        )
-
-    def take(self, size: int) -> None:
-        """Count a message.
-
-        Raises:
-            WireError: OVER_CREDIT; it does not count.
-        """
-        frames, size_granted = self.granted()
-        if self.received + 1 > frames or self.received_bytes + size > size_granted:
-            raise WireError(
-                Reason.OVER_CREDIT,
-                f"message {self.received + 1} of {self.received_bytes + size} bytes in all is over"
-                f" the credit of {frames} messages and {size_granted} bytes",
-                frames=frames,
-                bytes=size_granted,
-            )
-        account = self.account
-        quota = account.quota
-        if account.held + 1 > quota.frames or account.held_bytes + size > quota.bytes:
-            raise WireError(
-                Reason.OVER_CREDIT,
-                f"{account.held + 1} messages of {account.held_bytes + size} bytes of this sender are"
-                f" over its quota of {quota.frames} messages and {quota.bytes} bytes",
-                frames=quota.frames,
-                bytes=quota.bytes,
-            )
-        self.received += 1
-        self.received_bytes += size
-
-    def hold(self, size: int) -> None:
-        """Something is kept in memory."""
-        self.held += 1
-        self.held_bytes += size
-        self.account.held += 1
-        self.account.held_bytes += size
-
-    def release(self, size: int) -> None:
-        """It is let go."""
-        self.held -= 1
-        self.held_bytes -= size
-        self.account.held -= 1
-        self.account.held_bytes -= size
-
-    def report(self, outcome: wire.Outcome) -> None:
-        """An ack shall name this end, if anybody listens."""
-        if self.attached:
-            self.outcomes.append(outcome)
-
-    def detach(self, generation: int) -> None:
-        """The client of this generation is gone."""
-        if generation == self.generation:
-            self.attached = False
-            self.outcomes.clear()
-
-
 class Session:
     """One stream and epoch."""
 
@@ -187,7 +67,7 @@ class Session:
         sender: str,
         policy: JoinPolicy,
         limits: Limits,
-        account: Account,
+        accounts: tuple[Account, Account],
     ) -> None:
         self.stream_id = stream_id
         self.epoch = epoch
@@ -200,11 +80,11 @@ class Session:
         self.claimed = False
         #: False where the text encoders differ: pictures are decoded without text.
         self.text_used = True
-        self.images = Flow(limits.image_window, account)
-        self.captions = Flow(limits.caption_window, account)
+        self.images = Flow(limits.image_window, accounts[0])
+        self.captions = Flow(limits.caption_window, accounts[1])
         self.joiner = Joiner(policy)
-        #: (seq, revision) of captions that the ledger is being asked about.
-        self._looking: set[tuple[int, int]] = set()
+        #: (seq, revision) of captions whose end is on its way to the ledger.
+        self._words: set[tuple[int, int]] = set()
         #: Frames in memory that arrived on the picture channel, and their bytes.
         self._charged: dict[int, int] = {}
 
@@ -266,19 +146,25 @@ class Session:
             WireError: SEQ_TOO_FAR.
         """
         self._check_window(caption.key.seq)
-        mark = (caption.key.seq, caption.revision)
-        if mark in self._looking or self.joiner.holds(caption):
-            return []  # its end is on the way
-        self.captions.hold(caption.held_bytes)
-        return self._route(caption)
-
-    def _route(self, caption: Caption) -> Sequence[Step]:
+        if not self._keep(caption):
+            return []
         seq = caption.key.seq
-        may_have_ended = seq in self.images.positions or seq in self.captions.positions
-        if may_have_ended and seq not in self.joiner:
-            self._looking.add((seq, caption.revision))
-            return [LookUp(caption)]
+        if seq in self.images.positions or seq in self.captions.positions:
+            return [LookUp(caption)]  # it may have ended
         return self.joiner.add_caption(caption)
+
+    def _keep(self, caption: Caption) -> bool:
+        """Count a caption as held; False if this revision is held already."""
+        mark = (caption.key.seq, caption.revision)
+        if mark in self._words:
+            return False
+        self._words.add(mark)
+        self.captions.hold(caption.held_bytes)
+        return True
+
+    def _let_go(self, caption: Caption) -> None:
+        self._words.remove((caption.key.seq, caption.revision))
+        self.captions.release(caption.held_bytes)
 
     def reject_caption(self, caption: Caption, reason: str) -> Sequence[Step]:
         """A caption that can never be used, durably refused so that its publisher may forget it.
@@ -287,14 +173,14 @@ class Session:
             WireError: SEQ_TOO_FAR.
         """
         self._check_window(caption.key.seq)
-        self.captions.hold(caption.held_bytes)
+        if not self._keep(caption):
+            return []
         return [Settle(caption_end(caption, wire.DISPOSITION_REJECTED, reason))]
 
     def looked_up(self, caption: Caption, found: Found) -> Sequence[Step]:
         """The ledger's answer to a :class:`LookUp`."""
-        self._looking.discard((caption.key.seq, caption.revision))
         if found.caption_ended:
-            self.captions.release(caption.held_bytes)
+            self._let_go(caption)
             self.captions.report(_outcome(caption, wire.DISPOSITION_DUPLICATE))
             return []
         seq = caption.key.seq
@@ -341,7 +227,7 @@ class Session:
                 self.images.report(outcome)
             if end.caption_ended and end.caption is not None:
                 self.captions.report(outcome)
-                self.captions.release(end.caption.held_bytes)
+                self._let_go(end.caption)
             if end.frame is not None and seq in self.joiner:
                 steps += self.joiner.committed(seq, end.picture_made)
             if end.frame is not None and seq not in self.joiner and seq in self._charged:
@@ -352,8 +238,7 @@ class Session:
         """A newer epoch has begun: give back what this one holds."""
         self.fenced = True
         for flow in (self.images, self.captions):
-            flow.account.held -= flow.held
-            flow.account.held_bytes -= flow.held_bytes
+            flow.account.add(-flow.held, -flow.held_bytes)
 
     @property
     def idle(self) -> bool:

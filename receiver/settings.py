@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from receiver.session import Quota
+from receiver.flow import Quota
 from shared.settings import Addresses, Count, ListenAddress, OptionalAddress, Seconds, Settings
 from shared.wire.channels import stays_on_machine
 from shared.wire.limits import Limits, Window
@@ -84,10 +84,12 @@ class ReceiveSettings(Settings):
         Limits.caption_window.bytes, description="and their bytes; at least caption_bytes"
     )
     quota_streams: Count = Field(Quota.streams, description="open streams of one sender")
-    quota_frames: Count = Field(Quota.frames, description="messages of one sender in memory")
-    quota_bytes: Count = Field(
-        Quota.bytes, description="and their bytes; at least frame_bytes and caption_bytes"
+    quota_frames: Count = Field(Quota.images.frames, description="pictures of one sender in memory")
+    quota_bytes: Count = Field(Quota.images.bytes, description="and their bytes")
+    quota_captions: Count = Field(
+        Quota.captions.frames, description="captions of one sender in memory"
     )
+    quota_caption_bytes: Count = Field(Quota.captions.bytes, description="and their bytes")
 
     gateways: Addresses = Field(
         (), description="host:port of all gateways, with commas; empty for one alone"
@@ -120,6 +122,15 @@ class ReceiveSettings(Settings):
             caption_window=Window(self.caption_window_frames, self.caption_window_bytes),
         )
 
+    @property
+    def quota(self) -> Quota:
+        """What one sender may have."""
+        return Quota(
+            self.quota_streams,
+            Window(self.quota_frames, self.quota_bytes),
+            Window(self.quota_captions, self.quota_caption_bytes),
+        )
+
     def security(self) -> ServerSecurity:
         """Read the key, certificate and token files.
 
@@ -146,7 +157,8 @@ class ReceiveSettings(Settings):
         for name, least in (
             ("image_window_bytes", self.frame_bytes),
             ("caption_window_bytes", self.caption_bytes),
-            ("quota_bytes", self.frame_bytes + self.caption_bytes),
+            ("quota_bytes", self.frame_bytes),
+            ("quota_caption_bytes", self.caption_bytes),
         ):
             value = getattr(self, name)
             if value < least:

@@ -1,32 +1,37 @@
 """What a picture sender must not forget: its epoch, how far it has read, and every frame not yet acked.
 
-A frame is in the journal before it is on the wire, and leaves it when an ack names it. SQLite, WAL,
-synchronous=FULL; all calls come from one thread.
+A frame is in the journal before it is on the wire, and leaves it when an ack names it. All calls come
+from one thread.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from shared.errors import SidewireError, StorageError
+from shared.database import Database, Kind, sealed
+from shared.errors import SidewireError
 
 __all__ = ["Journal", "Outgoing", "Place"]
 
-SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE place (
-    one INTEGER PRIMARY KEY CHECK (one = 1), stream_id TEXT NOT NULL, epoch INTEGER NOT NULL,
-    session_id TEXT NOT NULL, next_seq INTEGER NOT NULL, complete INTEGER NOT NULL
-);
+    stream_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, session_id TEXT NOT NULL,
+    next_seq INTEGER NOT NULL, complete INTEGER NOT NULL, crc32c INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE frames (
     seq INTEGER PRIMARY KEY, name TEXT NOT NULL, content_id BLOB NOT NULL,
-    container BLOB NOT NULL, reason TEXT NOT NULL
+    container BLOB NOT NULL, reason TEXT NOT NULL, crc32c INTEGER NOT NULL
 );
 """
+JOURNAL = Kind(
+    "journal",
+    version=1,
+    schema=SCHEMA,
+    advice="nothing is sent from it. Move it away, with its -wal, to send the feed from the start in a"
+    " new epoch",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,120 +71,70 @@ class Journal:
     """One stream's journal.
 
     Raises:
-        StorageError: it is damaged, read-only, or of another version; the message says what to do.
-        SidewireError: it is another stream's.
+        StorageError: see :class:`shared.database.Database`. SidewireError: it is another stream's.
     """
 
     def __init__(self, path: Path, stream_id: str) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._set_up(stream_id)
-        except sqlite3.DatabaseError as error:
-            raise StorageError(self._advice(str(error))) from None
-        except OSError as error:
-            raise StorageError(f"cannot open the journal {path}: {error.strerror}") from None
-        if self.place().stream_id != stream_id:
-            raise SidewireError(
-                f"the journal {path} is of stream {self.place().stream_id!r}, not {stream_id!r}"
-            )
-
-    def _set_up(self, stream_id: str) -> None:
-        database = self._database
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise StorageError(
-                f"the journal {self.path} is of version {version}, this build reads {SCHEMA_VERSION}"
-            )
-        if version == 0:
-            database.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-            )
-        problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise StorageError(self._advice(problem))
-        # Also what finds out that the file is read-only, before anything was encoded.
-        database.execute(
-            "INSERT INTO place VALUES (1, ?, 0, '', 0, 0) ON CONFLICT DO UPDATE SET one=1",
-            (stream_id,),
-        )
-
-    def _advice(self, problem: str) -> str:
-        return (
-            f"the journal {self.path} cannot be used ({problem}): nothing is sent from it. Mend the"
-            " place, or move the file away to send the feed from the start in a new epoch"
-        )
+        self._stream_id = stream_id
+        self._database = Database(path, JOURNAL)
+        found = self.place().stream_id
+        if found != stream_id:
+            raise SidewireError(f"the journal {path} is of stream {found!r}, not {stream_id!r}")
 
     def place(self) -> Place:
         """Where the sender is."""
-        row = self._database.execute(
-            "SELECT stream_id, epoch, session_id, next_seq, complete FROM place"
-        ).fetchone()
-        stream_id, epoch, session_id, next_seq, complete = row
+        rows = self._database.rows("SELECT * FROM place")
+        if not rows:
+            return Place(self._stream_id)
+        stream_id, epoch, session_id, next_seq, complete = rows[0]
         return Place(stream_id, epoch, session_id, next_seq, bool(complete))
+
+    def _put(self, place: Place) -> None:
+        *values, complete = astuple(place)
+        self._database.connection.execute(
+            "INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", sealed(*values, int(complete))
+        )
 
     def unacked(self) -> list[Outgoing]:
         """Every frame that no ack has named, in order."""
-        rows = self._database.execute(
-            "SELECT seq, name, content_id, container, reason FROM frames ORDER BY seq"
-        )
-        return [Outgoing(*row) for row in rows]
+        return [Outgoing(*row) for row in self._database.rows("SELECT * FROM frames ORDER BY seq")]
 
     def enter(self, epoch: int, session_id: str) -> None:
         """The receiver has said which epoch and session this is."""
-        self._database.execute("UPDATE place SET epoch=?, session_id=?", (epoch, session_id))
+        with self._database.transaction():
+            self._put(replace(self.place(), epoch=epoch, session_id=session_id))
 
     def add(self, frames: Sequence[Outgoing]) -> None:
         """Frames that may be sent from now on, and the place after the last of them.
 
         Raises:
             sqlite3.OperationalError: the disk is full; nothing was stored.
+            StorageError: the file is damaged.
         """
-        rows = [(one.seq, one.name, one.content_id, one.container, one.reason) for one in frames]
-        with self._transaction():
-            self._database.executemany("INSERT INTO frames VALUES (?,?,?,?,?)", rows)
-            self._database.execute("UPDATE place SET next_seq=?", (frames[-1].seq + 1,))
+        with self._database.transaction() as database:
+            database.executemany(
+                "INSERT INTO frames VALUES (?,?,?,?,?,?)",
+                [sealed(*astuple(frame)) for frame in frames],
+            )
+            self._put(replace(self.place(), next_seq=frames[-1].seq + 1))
 
     def forget(self, seqs: Iterable[int]) -> None:
         """Frames that an ack has named."""
-        with self._transaction():
-            self._database.executemany("DELETE FROM frames WHERE seq=?", [(seq,) for seq in seqs])
+        with self._database.transaction() as database:
+            database.executemany("DELETE FROM frames WHERE seq=?", [(seq,) for seq in seqs])
 
     def finish(self) -> None:
         """All was acked, and the session is closed."""
-        self._database.execute("UPDATE place SET complete=1")
+        with self._database.transaction():
+            self._put(replace(self.place(), complete=True))
 
     def restart(self) -> None:
         """Begin the feed again, in a new epoch."""
-        with self._transaction():
-            self._database.execute("DELETE FROM frames")
-            self._database.execute(
-                "UPDATE place SET epoch=0, session_id='', next_seq=0, complete=0"
-            )
+        with self._database.transaction() as database:
+            database.execute("DELETE FROM frames")
+            self._put(Place(self.place().stream_id))
 
     def close(self) -> None:
         """Fold the write-ahead log in and close."""
-        with closing(self._database):
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _transaction(self) -> Transaction:
-        return Transaction(self._database)
-
-
-class Transaction:
-    """All or nothing."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._database.execute("COMMIT")
-        elif self._database.in_transaction:
-            self._database.execute("ROLLBACK")
+        self._database.close()

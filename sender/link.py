@@ -282,7 +282,9 @@ class Link(ABC, Generic[AnyItem]):
         error = WireError.from_status(refusal.status)
         if error is None:
             raise Lost(f"a refusal without a reason: {refusal.status.message}")
-        log.warning("refused: %s", error)
+        # What is to be sent again is part of a day's work; the rest is for the operator to see.
+        again = error.reason.turn is Turn.RESEND
+        log.log(logging.DEBUG if again else logging.WARNING, "refused: %s", error)
         if error.reason.turn is Turn.REOPEN:
             self._draining = True  # the receiver ends the stream when it is ready to
         elif error.reason.turn is Turn.STOP:

@@ -14,9 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
+from receiver.flow import Account
 from receiver.joiner import Decode, Joiner, JoinPolicy, Settle
 from receiver.pipeline import ends_of
-from receiver.session import Account, Compare, Found, LookUp, Quota, Session, Step
+from receiver.session import Compare, Found, LookUp, Session, Step
 from receiver.work import Caption, DecodeFailure, DecodeResult, End, Frame, Key
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import Limits, Window
@@ -39,7 +40,8 @@ def caption(seq: int, revision: int, text: str | None, expires_at: float = 1e9) 
 
 
 def session(policy: JoinPolicy, images: Positions, captions: Positions) -> Session:
-    made = Session("s", 1, "id", "sender", policy, LIMITS, Account(Quota(frames=100)))
+    accounts = (Account(Window(100, 10_000)), Account(Window(100, 10_000)))
+    made = Session("s", 1, "id", "sender", policy, LIMITS, accounts)
     made.images.positions, made.captions.positions = images, captions
     made.images.attach()
     made.captions.attach()
@@ -84,11 +86,7 @@ class Receiver:
         images, captions = self.session.positions_after(ends)
         for end in ends:
             mark = (end.key.seq, end.revision)
-            if mark in self.durable:
-                # Only a caption that was overtaken while its earlier end was unknown to the joiner.
-                assert not end.frame_ended
-                assert not end.picture_made
-                continue
+            assert mark not in self.durable
             self.durable[mark] = end
         self.images, self.captions = images.copy(), captions.copy()
         self.perform(self.session.committed(ends, images, captions))

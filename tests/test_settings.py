@@ -58,18 +58,18 @@ def test_a_flag_beats_the_environment_that_a_file_and_that_the_default(
     assert found["late_window"].origin == "flag"
     assert found["caption_wait"].origin == "environment SIDEWIRE_RECEIVE_CAPTION_WAIT"
     assert found["commit_rows"].origin == f"file {file}"
-    assert (found["commit_rows"].value, found["commit_rows"].origin) == (256, "default")
+    assert (found["quota_streams"].value, found["quota_streams"].origin) == (64, "default")
     assert all(one.description for one in found.values())
 
 
 def test_what_is_built_directly_looks_at_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "3")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_COMMIT_ROWS", "3")
     assert ReceiveSettings(state="state", sink="pictures").commit_rows == 256
     assert ReceiveSettings.load(PLACES).commit_rows == 3
 
 
 def test_empty_and_foreign_variables_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIDEWIRE_RECEIVE_BATCH_LIMIT", "")
+    monkeypatch.setenv("SIDEWIRE_RECEIVE_COMMIT_ROWS", "")
     monkeypatch.setenv("SIDEWIRE_RECEIVE_SERVICE_HOST", "10.0.0.1")  # Kubernetes sets such
     assert ReceiveSettings.load(PLACES).commit_rows == 256
 
@@ -101,7 +101,7 @@ def test_lists_come_with_commas_or_from_yaml(
             "image_window_bytes is 1048576, must be at least 8388608",
         ),
         ({"caption_window_bytes": 100}, "caption_window_bytes is 100, must be at least 16384"),
-        ({"quota_bytes": 8 << 20}, "quota_bytes is 8388608, must be at least 8404992"),
+        ({"quota_bytes": 1 << 20}, "quota_bytes is 1048576, must be at least 8388608"),
         ({"sink": None}, "sink is missing: give --sink, the folder for sink_kind folder"),
         ({"gateways": "a:1,b"}, "gateways is 'b' (flag), must be host:port"),
         ({"gateways": "a:1"}, "self_address is '', must be one of gateways (a:1)"),
@@ -289,7 +289,7 @@ def sidewire(*arguments: object, code: int = 0, **environment: str) -> str:
 
 
 def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None:
-    file = config(tmp_path, "commit_rows: 64\n")
+    file = config(tmp_path, "quota_streams: 9\n")
     text = sidewire(
         *("receive", "--state", "s", "--sink", "p", "--config", file, "--set", "commit_rows=2"),
         "--show-config",
@@ -299,7 +299,7 @@ def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None
     assert list(rows) == list(ReceiveSettings.model_fields)
     assert rows["mode"] == ["refine", "environment SIDEWIRE_RECEIVE_MODE"]
     assert rows["commit_rows"] == ["2", "flag"]
-    assert rows["commit_rows"] == ["64", f"file {file}"]
+    assert rows["quota_streams"] == ["9", f"file {file}"]
     assert rows["caption_wait"] == ["2.0", "default"]
     assert rows["tls_cert"] == ["-", "default"]
     columns = {line.index(rows[line.split()[0]][1]) for line in text.splitlines()}

@@ -56,8 +56,8 @@ class DecoderProcess:
         Raises:
             BundleError: they cannot be loaded. DecoderDiedError: it ended meanwhile.
         """
-        # By a thread that lives on, as Linux ties the parent's death signal to it.
-        # Answers are read whole, and without a limit a pipe never pauses, which would keep its end unseen.
+        # The loop's own thread starts it: Linux takes the end of the starting thread for the parent's.
+        # Answers are read whole, so a limit would save nothing; and a paused pipe never shows its end.
         self._process = await asyncio.create_subprocess_exec(
             *COMMAND, stdin=PIPE, stdout=PIPE, limit=sys.maxsize
         )

@@ -1,0 +1,243 @@
+"""What a receiver must do with pictures, acks and credit."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+
+from shared.wire.errors import Reason
+from shared.wire.v1 import control_pb2
+from shared.wire.v1 import types_pb2 as wire
+from tests.conformance.peer import CAPTIONS, IMAGES, Peer, Talk
+from tests.conformance.rules import Check, NotApplicable, require, rule
+
+__all__ = ["PICTURE_CHECKS", "require_end"]
+
+PICTURE_CHECKS: list[Check[Peer]] = []
+#: Where a container's header has its model's id, and how many bytes of it.
+MODEL_ID = slice(4, 8)
+
+
+def require_end(outcome: wire.Outcome, disposition: wire.Disposition, revision: int = 0) -> None:
+    """How something ended must be this."""
+    found, wanted = map(wire.Disposition.Name, (outcome.disposition, disposition))
+    require(found == wanted, f"seq {outcome.seq} ended as {found}, not {wanted}")
+    require(outcome.revision == revision, f"its revision is {outcome.revision}, not {revision}")
+
+
+async def require_still_open(talk: Talk, seq: int) -> None:
+    """The stream goes on: something after the refused message ends."""
+    await talk.send(skip=talk.skip(seq))
+    require_end(await talk.end_of(seq), wire.DISPOSITION_REJECTED)
+
+
+async def require_real_decoder(peer: Peer) -> None:
+    """Raise NotApplicable for a receiver that names no codec: it takes every container."""
+    answer = await peer.control("GetCapabilities", control_pb2.GetCapabilitiesRequest())
+    if not answer.codecs:
+        raise NotApplicable("this receiver names no codec that it decodes")
+
+
+@rule("Acks", PICTURE_CHECKS)
+async def a_picture_ends_once_in_a_sealed_ack(peer: Peer) -> None:
+    """A picture that expects no caption is decoded at once; its end is named by one outcome of revision
+    0, in an ack whose positions hold its seq and whose checksum is right."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await talk.send(frame=talk.frame(0, peer.containers[0]))
+        require_end(await talk.end_of(0), wire.DISPOSITION_DECODED_NO_TEXT)
+        await require_still_open(talk, 1)
+        require(len(talk.outcomes) == 2, f"{len(talk.outcomes)} outcomes for two messages")
+
+
+@rule("Acks", PICTURE_CHECKS)
+async def positions_are_ranges_until_the_gap_closes(peer: Peer) -> None:
+    """Ends above a gap are in ranges; when the gap closes, the cumulative position passes them."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        for seq in (1, 2, 4):
+            await talk.send(skip=talk.skip(seq))
+            await talk.end_of(seq)
+        require(list(talk.positions.spans()) == [(0, 0), (1, 3), (4, 5)], "positions with two gaps")
+        await talk.send(skip=talk.skip(0))
+        await talk.end_of(0)
+        require(list(talk.positions.spans()) == [(0, 3), (4, 5)], "positions with one gap")
+
+
+@rule("Acks", PICTURE_CHECKS)
+async def what_ended_before_is_a_duplicate(peer: Peer) -> None:
+    """A picture that ended and comes again is acked as DUPLICATE; the first end stands."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        frame = talk.frame(0, peer.containers[0])
+        await talk.send(frame=frame)
+        await talk.end_of(0)
+        await talk.send(frame=frame)
+        require_end(await talk.end_of(0, count=2), wire.DISPOSITION_DUPLICATE)
+
+
+@rule("Acks", PICTURE_CHECKS)
+async def a_picture_that_comes_twice_ends_once(peer: Peer) -> None:
+    """A picture that is still held when it comes again has one end."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        frame = talk.frame(0, peer.containers[0])
+        await talk.send(frame=frame)
+        await talk.send(frame=frame)
+        await talk.end_of(0)
+        await require_still_open(talk, 1)
+        ends = [one for one in talk.outcomes if one.seq == 0]
+        real = [one for one in ends if one.disposition != wire.DISPOSITION_DUPLICATE]
+        require(len(real) == 1, f"it ended {len(real)} times")
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_wrong_checksum_is_refused(peer: Peer) -> None:
+    """A message whose checksum differs is refused CHECKSUM and can be sent again; the stream goes on."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        frame = talk.frame(0, peer.containers[0])
+        frame.crc32c ^= 1
+        await talk.send(frame=frame)
+        await talk.refusal_of(0, Reason.CHECKSUM)
+        skip = talk.skip(1)
+        skip.crc32c ^= 1
+        await talk.send(skip=skip)
+        await talk.refusal_of(1, Reason.CHECKSUM)
+        require(not talk.outcomes, "a refused message has ended")
+        await talk.send(frame=talk.frame(0, peer.containers[0]))
+        require_end(await talk.end_of(0), wire.DISPOSITION_DECODED_NO_TEXT)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def what_cannot_be_read_is_refused_without_seq(peer: Peer) -> None:
+    """Bytes that are no request, a request without a message, and a second attach are refused MALFORMED
+    without seq; the stream goes on."""
+    session = await peer.begin()
+    for channel in (IMAGES, CAPTIONS):
+        async with peer.attach(channel, session) as talk:
+            for count, message in enumerate((b"\xff\xff", b""), start=1):
+                await talk.send_raw(message)
+                await talk.refusal_of(None, Reason.MALFORMED)
+                await talk.until(lambda count=count, talk=talk: len(talk.refusals) == count)
+            await talk.send(attach=wire.Attach(session_id=session.session_id, epoch=session.epoch))
+            await talk.until(lambda talk=talk: len(talk.refusals) == 3)
+            require(not talk.refusals[2][0].HasField("seq"), "the refusal has a seq")
+    async with peer.attach(IMAGES, session) as talk:
+        await require_still_open(talk, 0)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_key_has_one_content(peer: Peer) -> None:
+    """Another content id under a key that is taken is refused CONTENT_CHANGED."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await talk.send(frame=talk.frame(0, peer.containers[0]))
+        await talk.end_of(0)
+        await talk.send(frame=talk.frame(0, peer.containers[0], content_id=bytes(16)))
+        await talk.refusal_of(0, Reason.CONTENT_CHANGED)
+        await require_still_open(talk, 1)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def seq_stays_in_the_window(peer: Peer) -> None:
+    """A seq that is seq_window or farther above the cumulative position is refused SEQ_TOO_FAR; the one
+    below it is not."""
+    session = await peer.begin()
+    async with peer.attach(IMAGES, session) as talk:
+        end = talk.positions.cumulative + session.limits.seq_window
+        await talk.send(skip=talk.skip(end))
+        await talk.refusal_of(end, Reason.SEQ_TOO_FAR)
+        await require_still_open(talk, end - 1)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def an_unknown_model_is_rejected(peer: Peer) -> None:
+    """A picture of a model that is not there is refused MODEL_UNKNOWN and ends as REJECTED."""
+    await require_real_decoder(peer)
+    container = bytearray(peer.containers[0])
+    container[MODEL_ID] = bytes(byte ^ 0xFF for byte in container[MODEL_ID])
+    await _require_rejected(peer, Reason.MODEL_UNKNOWN, bytes(container))
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def what_is_no_container_is_rejected(peer: Peer) -> None:
+    """Bytes that are no container are refused MALFORMED and end as REJECTED."""
+    await _require_rejected(peer, Reason.MALFORMED, b"no container")
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_content_id_has_16_bytes(peer: Peer) -> None:
+    """A picture whose content id has another length is refused MALFORMED and ends as REJECTED."""
+    await _require_rejected(peer, Reason.MALFORMED, peer.containers[0], content_id=b"short")
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_long_name_is_rejected(peer: Peer) -> None:
+    """A name over name_bytes in UTF-8 is refused TOO_LARGE and ends as REJECTED."""
+    session = await peer.begin()
+    name = "ö" * (session.limits.name_bytes // 2 + 1)
+    await _require_rejected(peer, Reason.TOO_LARGE, peer.containers[0], name=name)
+
+
+async def _require_rejected(
+    peer: Peer, reason: Reason, container: bytes, **fields: object
+) -> None:
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await talk.send(frame=talk.frame(0, container, **fields))
+        await talk.refusal_of(0, reason)
+        require_end(await talk.end_of(0), wire.DISPOSITION_REJECTED)
+        await require_still_open(talk, 1)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_damaged_payload_is_rejected(peer: Peer) -> None:
+    """A container that is well formed but cannot be decoded ends as REJECTED; the next one is decoded."""
+    await require_real_decoder(peer)
+    container = bytearray(peer.containers[0])
+    container[-1] ^= 0xFF
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await talk.send(frame=talk.frame(0, bytes(container)))
+        require_end(await talk.end_of(0), wire.DISPOSITION_REJECTED)
+        await talk.send(frame=talk.frame(1, peer.containers[0]))
+        require_end(await talk.end_of(1), wire.DISPOSITION_DECODED_NO_TEXT)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_ttl_that_is_over_expires(peer: Peer) -> None:
+    """A picture whose ttl is over before it is decoded ends as EXPIRED."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await talk.send(frame=talk.frame(0, peer.containers[0], ttl=Duration()))
+        require_end(await talk.end_of(0), wire.DISPOSITION_EXPIRED)
+
+
+@rule("Pictures", PICTURE_CHECKS)
+async def a_skip_is_rejected(peer: Peer) -> None:
+    """A number without a picture ends as REJECTED, and is not refused."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        await require_still_open(talk, 0)
+        require(not talk.refusals, "it was refused")
+
+
+@rule("Credit", PICTURE_CHECKS)
+async def credit_comes_back(peer: Peer) -> None:
+    """What has ended gives its credit back: a sender that used all of it is granted more. Skips cost no
+    bytes."""
+    async with peer.attach(IMAGES, await peer.begin()) as talk:
+        first = talk.attached.credit
+        for seq in range(first.frames):
+            await talk.send(skip=talk.skip(seq))
+        await talk.until(lambda: talk.credit.frames > first.frames)
+        require(talk.credit.bytes == first.bytes, "skips have moved the byte credit")
+
+
+@rule("Credit", PICTURE_CHECKS)
+async def more_than_the_credit_is_refused(peer: Peer) -> None:
+    """A message beyond the credit is refused OVER_CREDIT; the stream goes on."""
+    session = await peer.begin()
+    # Captions without pictures are held, so no credit comes back meanwhile.
+    async with peer.attach(CAPTIONS, session) as talk:
+        credit = talk.attached.credit
+        size = min(session.limits.caption_bytes, credit.bytes)
+        fit = min(credit.frames, credit.bytes // size)
+        for seq in range(fit + 1):
+            await talk.send(caption=talk.caption(seq, "x" * size))
+        await talk.refusal_of(fit, Reason.OVER_CREDIT)
+        require(len(talk.refusals) == 1, f"{len(talk.refusals)} messages were refused, not 1")
+        async with peer.attach(IMAGES, session) as pictures:
+            await pictures.send(skip=pictures.skip(0))
+            await pictures.end_of(0)
+        require_end(await talk.end_of(0, 1), wire.DISPOSITION_REJECTED, revision=1)

@@ -1,0 +1,296 @@
+"""Invariant: a batch is decoded whatever happens to a decoder; only what can never be decoded fails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from receiver.decoders.noop import NoOpPool
+from receiver.decoders.processes import ProcessPool
+from receiver.decoders.worker import Decoder, PictureFormat, Settings
+from receiver.work import DecodeFailure, DecodeResult, DecodeTask, Frame, Key
+from shared.bundle import load_bundle
+from shared.codecs.base import HyperpriorCodec
+from shared.errors import BundleError
+from shared.pictures import Picture
+from tests.conftest import GOLDEN
+from tests.golden.make import CASES
+
+BUNDLE = GOLDEN / "bundle"
+
+#: Starts a pool, says who its decoders are, and waits to be killed.
+GATEWAY = """
+import asyncio, sys
+from pathlib import Path
+from receiver.decoders.processes import ProcessPool
+
+async def main():
+    pool = ProcessPool(2, bundle=Path(sys.argv[1]))
+    await pool.start()
+    print(*pool.pids, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def container(case: str) -> bytes:
+    return (GOLDEN / f"{case}.swi").read_bytes()
+
+
+def task(blob: bytes, name: str = "photo", seq: int = 0) -> DecodeTask:
+    frame = Frame(Key("camera", 1, seq), bytes(16), name, blob, expects_caption=False)
+    return DecodeTask(frame, caption=None)
+
+
+def named(*names: str) -> list[DecodeTask]:
+    """Small tasks of one size."""
+    return [task(container("strip"), name, seq) for seq, name in enumerate(names)]
+
+
+def pixels(result: DecodeResult | DecodeFailure) -> Picture:
+    assert isinstance(result, DecodeResult), result
+    return np.asarray(Image.open(io.BytesIO(result.picture)))
+
+
+@asynccontextmanager
+async def started(processes: int = 1, timeout: float = 120.0) -> AsyncIterator[ProcessPool]:
+    pool = ProcessPool(processes, bundle=BUNDLE, timeout=timeout)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@contextmanager
+def threads_of(processes: int) -> Iterator[None]:
+    """As many threads as each of some decoders has: floats differ in their last bits between counts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def strip() -> Picture:
+    """What every task of :func:`named` decodes to."""
+    with threads_of(processes=1):
+        return HyperpriorCodec(load_bundle(BUNDLE)).decode(container("strip")).picture
+
+
+def assert_decoded(results: Sequence[DecodeResult | DecodeFailure], expected: Picture) -> None:
+    for result in results:
+        assert np.array_equal(pixels(result), expected)
+
+
+# What is decoded
+
+
+def test_results_are_the_codecs_in_order() -> None:
+    codec = HyperpriorCodec(load_bundle(BUNDLE))
+
+    async def scenario() -> list[DecodeResult | DecodeFailure]:
+        pool = ProcessPool(2, bundle=BUNDLE)
+        try:
+            (codec_id,) = await pool.start()
+            assert (codec_id.name, codec_id.bitstream_version) == ("base", 1)
+            assert (codec_id.model_id, codec_id.text_encoder_id) == (codec.model_id, "")
+            cases = [task(container(case)) for case in CASES]
+            # More batches than decoders.
+            batches = await asyncio.gather(*(pool.decode([one, one]) for one in cases))
+        finally:
+            await pool.close()
+        assert pool.pids == []
+        assert all(first == second for first, second in batches)
+        return [first for first, _ in batches]
+
+    results = asyncio.run(scenario())
+    with threads_of(processes=2):
+        for case, result in zip(CASES, results, strict=True):
+            assert result.media_type == "image/png"
+            assert np.array_equal(pixels(result), codec.decode(container(case)).picture), case
+
+
+@pytest.fixture(scope="module", params=PictureFormat)
+def decoder(request: pytest.FixtureRequest) -> Decoder:
+    """A decoder in this process."""
+    return Decoder(Settings(request.param, BUNDLE, torch.get_num_threads(), os.getppid()))
+
+
+def test_pictures_are_of_the_format_that_was_asked_for(decoder: Decoder) -> None:
+    (result,) = decoder.decode([task(container("parrots"))])
+    picture = Image.open(io.BytesIO(result.picture))
+    assert (picture.get_format_mimetype(), picture.size) == (result.media_type, (320, 256))
+    golden = np.asarray(Image.open(GOLDEN / "parrots.png")).astype(int)
+    assert np.abs(np.asarray(picture).astype(int) - golden).mean() < 4
+
+
+def flipped(blob: bytes) -> bytes:
+    return blob[:-9] + bytes([blob[-9] ^ 0x10]) + blob[-8:]
+
+
+@pytest.mark.parametrize(
+    ("blob", "reason"),
+    [
+        (flipped(container("strip")), "the payload does not end where its symbols do"),
+        (container("strip")[:4] + b"none" + container("strip")[8:], "stream of model 6e6f6e65"),
+        (container("strip")[:3] + b"\xff" + container("strip")[4:], "codec id 255"),
+        (b"", "not a Sidewire stream"),
+    ],
+    ids=["payload", "model", "codec", "empty"],
+)
+def test_bad_container_fails_alone_and_says_why(
+    decoder: Decoder, blob: bytes, reason: str, strip: Picture
+) -> None:
+    good, bad, after = decoder.decode([*named("a"), task(blob), *named("b")])
+    assert isinstance(bad, DecodeFailure)
+    assert "\n" not in bad.reason
+    assert re.search(reason, bad.reason)
+    assert pixels(good).shape == pixels(after).shape == strip.shape
+
+
+def test_missing_bundle_is_said_at_the_start(tmp_path) -> None:
+    async def scenario() -> None:
+        pool = ProcessPool(1, bundle=tmp_path)
+        with pytest.raises(BundleError, match=str(tmp_path)):
+            await pool.start()
+        assert pool.pids == []
+
+    asyncio.run(scenario())
+
+
+# Decoders that die
+
+
+async def stopped(pid: int) -> None:
+    """Until a child of this process stops."""
+    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
+def test_killed_in_mid_batch_loses_nothing(strip: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.second:pause")
+        async with started() as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode(named("first", "second", "third")))
+            await stopped(pid)
+            monkeypatch.delenv("SIDEWIRE_FAULT")
+            os.kill(pid, signal.SIGKILL)
+            assert_decoded(await decoding, strip)
+            assert pool.pids != [pid]
+
+    asyncio.run(scenario())
+
+
+def test_task_that_kills_its_decoder_fails_and_its_neighbours_do_not(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.poison:kill")
+        async with started() as pool:
+            first, poison, last = await pool.decode(named("first", "poison", "last"))
+            assert isinstance(poison, DecodeFailure)
+            assert "died 3 times" in poison.reason
+            assert_decoded([first, last], strip)
+            # The pool is as good as new.
+            assert_decoded(await pool.decode(named("after")), strip)
+
+    asyncio.run(scenario())
+
+
+def test_decoder_that_does_not_answer_is_replaced(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.stuck:pause")
+        async with started(timeout=2.0) as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode(named("stuck")))
+            await stopped(pid)
+            monkeypatch.delenv("SIDEWIRE_FAULT")
+            assert_decoded(await decoding, strip)
+            assert pool.pids != [pid]
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_batch_does_not_answer_the_next(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.abandoned:pause")
+        async with started() as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode([task(container("parrots"), "abandoned")]))
+            await stopped(pid)
+            decoding.cancel()
+            assert_decoded(await pool.decode(named("next")), strip)
+
+    asyncio.run(scenario())
+
+
+def test_signals_to_the_whole_group_are_the_gateways(strip: Picture) -> None:
+    async def scenario() -> None:
+        async with started() as pool:
+            pids = pool.pids
+            for pid in pids:
+                os.kill(pid, signal.SIGINT)
+                os.kill(pid, signal.SIGTERM)
+            assert_decoded(await pool.decode(named("draining")), strip)
+            assert pool.pids == pids
+
+    asyncio.run(scenario())
+
+
+def test_decoders_die_with_a_gateway_that_is_killed() -> None:
+    command = [sys.executable, "-c", GATEWAY, str(BUNDLE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
+        pids = [int(pid) for pid in gateway.stdout.readline().split()]
+        handles = [os.pidfd_open(pid) for pid in pids]
+        gateway.kill()
+    assert len(handles) == 2
+    for handle in handles:
+        readable, _, _ = select.select([handle], [], [], 60)
+        os.close(handle)
+        assert readable, "the decoder outlived its gateway"
+
+
+# Without decoding
+
+
+def test_gateway_loads_no_torch() -> None:
+    program = (
+        "import receiver.decoders.processes, receiver.delivery, sys; print('torch' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"
+
+
+def test_noop_pool_names_itself_and_echoes_on_request() -> None:
+    async def scenario() -> None:
+        (codec,) = await NoOpPool().start()
+        assert codec.name == "benchmark-noop"
+        tasks = named("a", "b")
+        assert await NoOpPool().decode(tasks) == [DecodeResult(b"", "")] * 2
+        echoed = await NoOpPool(echo=True).decode(tasks)
+        assert echoed == [DecodeResult(container("strip"), "application/x-sidewire")] * 2
+
+    asyncio.run(scenario())
