@@ -188,12 +188,15 @@ def test_work_repeated_after_a_failed_commit_counts_once(
     deliveries = receiver.ledger.number(ends)
     receiver.sink.write(deliveries)
 
-    def fails(database: sqlite3.Connection) -> None:
+    def fills_the_disk(database: sqlite3.Connection) -> None:
         receiver.sink.record(database, deliveries)
-        raise sqlite3.OperationalError("disk full")
+        database.execute("CREATE TABLE filler AS SELECT randomblob(1 << 20)")
 
-    with pytest.raises(sqlite3.OperationalError):
-        receiver.ledger.commit(ends, deliveries, [], fails)
+    pages = "PRAGMA max_page_count={}"
+    receiver.ledger.connection.execute(pages.format(64))
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        receiver.ledger.commit(ends, deliveries, [], fills_the_disk)
+    receiver.ledger.connection.execute(pages.format(1 << 20))
     # One stream was fenced meanwhile: the same offsets come again with less in the batch.
     receiver.store(ends[:1])
     assert effects(tmp_path) == [(0, 0, b"pixels")]

@@ -1,0 +1,1 @@
+SENDER_CHECKS = []
