@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -203,4 +204,6 @@ for command in (receiving.receive, sending.send, sending.captions, receiving.sta
 
 def main() -> None:
     """Entry point of the ``sidewire`` script."""
+    # gRPC's core writes lines of its own to standard error; what they say comes as our errors too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     app()

@@ -204,6 +204,10 @@ class Gateway:
         await asyncio.gather(*(door.server.stop(grace=LOOK_SECONDS) for door in self._doors))
         return left
 
+    def close(self) -> None:
+        """After :meth:`run`: nothing is stored any more."""
+        self._pipeline.close()
+
     @property
     def left(self) -> Left:
         """What is in memory and has not ended."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
-from pathlib import Path
 
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
@@ -30,8 +28,10 @@ from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
-from shared.errors import SidewireError, StorageError, WorkLeftError
+from shared.errors import SidewireError, WorkLeftError
+from shared.locks import only_one
 from shared.wire.channels import server_options
+from shared.wire.v1.types_pb2 import CodecId
 
 __all__ = ["receive", "serve"]
 
@@ -57,26 +57,32 @@ def make_sink(settings: ReceiveSettings) -> Sink:
     return kind(settings.sink)
 
 
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock: two gateways on one ledger would hand out the same offsets.
+def _listen(settings: ReceiveSettings) -> Listen:
+    security = settings.security()
+    return Listen(
+        settings.images,
+        settings.captions,
+        authenticate=lambda context: security.authenticate(context).name,
+        advertised=(settings.advertise_images, settings.advertise_captions),
+        credentials=security.credentials,
+        options=server_options(settings.limits),
+        reflection=settings.reflection,
+        server=f"sidewire {version('sidewire')}",
+    )
 
-    Raises:
-        StorageError: another process has it, or the folder cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise StorageError(f"cannot use the state folder {folder}: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SidewireError(
-                f"the state folder {folder} is in use by another receiver"
-            ) from None
-        yield
+
+def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecId]) -> Terms:
+    return Terms(
+        limits=settings.limits,
+        policy=JoinPolicy(settings.caption_wait, settings.mode == "refine"),
+        quota=settings.quota,
+        caption_ttl=settings.caption_ttl,
+        codecs=codecs,
+        any_model=isinstance(pool, NoOpPool),
+        text_encoder=settings.text_encoder,
+        gateways=settings.gateways,
+        address=settings.self_address,
+    )
 
 
 async def receive(settings: ReceiveSettings) -> Left:
@@ -85,55 +91,36 @@ async def receive(settings: ReceiveSettings) -> Left:
     Raises:
         SidewireError: an address, a folder, a bundle or the ledger cannot be used.
     """
-    security = settings.security()
+    listen = _listen(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ledger = Ledger(settings.state / "ledger.sqlite", settings.late_window, time.time)
-    sink = make_sink(settings)
-    sink.recover(ledger.connection)
-    pool = make_pool(settings)
-    try:
+    async with AsyncExitStack() as stack:
+        ledger = Ledger(settings.state / "ledger.sqlite", settings.late_window, time.time)
+        stack.callback(ledger.close)
+        try:
+            sink = make_sink(settings)
+            sink.recover(ledger.connection)
+        except OSError as error:
+            raise SidewireError(f"cannot use the sink {settings.sink}: {error.strerror}") from None
+        stack.callback(sink.close)
+        pool = make_pool(settings)
+        stack.push_async_callback(pool.close)
         codecs = await pool.start()
-        terms = Terms(
-            limits=settings.limits,
-            policy=JoinPolicy(settings.caption_wait, settings.mode == "refine"),
-            quota=settings.quota,
-            caption_ttl=settings.caption_ttl,
-            codecs=codecs,
-            any_model=isinstance(pool, NoOpPool),
-            text_encoder=settings.text_encoder,
-            gateways=settings.gateways,
-            address=settings.self_address,
-        )
-        listen = Listen(
-            settings.images,
-            settings.captions,
-            authenticate=lambda context: security.authenticate(context).name,
-            advertised=(settings.advertise_images, settings.advertise_captions),
-            credentials=security.credentials,
-            options=server_options(settings.limits),
-            reflection=settings.reflection,
-            server=f"sidewire {version('sidewire')}",
-        )
-        delivery = (
-            DeliveryServicer(ledger.path, sink, listen.authenticate)
-            if isinstance(sink, SubscriberSink)
-            else None
-        )
+        delivery = None
+        if isinstance(sink, SubscriberSink):
+            delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)
+            stack.callback(delivery.close)
         gateway = Gateway(
             listen,
-            terms,
+            _terms(settings, pool, codecs),
             ledger,
             lambda on_end: Pipeline(ledger, sink, pool, settings.commit_rows, on_end),
             delivery,
         )
+        stack.callback(gateway.close)
         return await _serve(gateway, stop, settings.drain_seconds)
-    finally:
-        await pool.close()
-        sink.close()
-        ledger.close()
 
 
 async def _serve(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> Left:

@@ -144,7 +144,13 @@ class Link(ABC, Generic[AnyItem]):
                     raise SidewireError(
                         f"no connection to {self._address} for {patience:g} s: {error}"
                     ) from None
-                log.info("%s: %s; again in %.2f s", self._address, error, backoff)
+                first = backoff == FIRST_BACKOFF  # of this outage: the operator hears of it once
+                log.log(
+                    logging.WARNING if first else logging.DEBUG,
+                    "%s: %s; trying again",
+                    self._address,
+                    error,
+                )
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
                 backoff = min(LONGEST_BACKOFF, backoff * 2)
 

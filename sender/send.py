@@ -9,19 +9,18 @@ With a caption address it starts the caption publisher as a process of its own.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import multiprocessing
 import signal
 import sqlite3
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import TypeVar
 
 from sender.captions import run_captions
@@ -29,10 +28,11 @@ from sender.encoders import EncodedPicture, EncoderPool, Encoders, SealedPool, U
 from sender.journal import Journal, Outgoing
 from sender.link import Route
 from sender.pictures import PictureLink
-from sender.settings import SendSettings
+from sender.settings import CaptionSettings, SendSettings
 from sender.sources import default_stream_id, read_pictures
 from sender.window import SendWindow
 from shared.errors import SidewireError, WorkLeftError
+from shared.locks import only_one
 from shared.wire.channels import client_channel
 
 __all__ = ["Sent", "run_send", "send"]
@@ -42,7 +42,14 @@ log = logging.getLogger("sidewire.sender")
 #: Encoded frames that wait for the journal, and that it takes at once.
 BETWEEN = 64
 RETRY_SECONDS = 1.0
+LOG_FORMAT = "sidewire: %(message)s"
 T = TypeVar("T")
+#: Frames that have ended, and frames that have not.
+Progress = Callable[[int, int], None]
+
+
+def quiet(ended: int, unacked: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,11 @@ class Sent:
 class Sender:
     """One run over a feed."""
 
-    def __init__(self, settings: SendSettings, journal: Journal, encoders: Encoders) -> None:
+    def __init__(
+        self, settings: SendSettings, journal: Journal, encoders: Encoders, progress: Progress
+    ) -> None:
         self._settings = settings
+        self._progress = progress
         self._journal = journal
         self._encoders = encoders
         self._storage = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -117,8 +127,11 @@ class Sender:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await self._stored(self._journal.finish)
         return self._sent()
+
+    async def finish(self) -> None:
+        """Everything of this feed has ended, captions too."""
+        await self._stored(self._journal.finish)
 
     def _sent(self) -> Sent:
         place = self._journal.place()
@@ -176,6 +189,7 @@ class Sender:
     async def _forget(self, seqs: Sequence[int]) -> None:
         await self._stored(partial(self._journal.forget, seqs))
         self._room.set()
+        self._progress(self._link.dispositions.total() + len(seqs), len(self._window))
 
     async def _stored(self, call: Callable[[], T]) -> T:
         """A journal call in its thread; a full disk is waited out."""
@@ -197,8 +211,11 @@ def _outgoing(encoded: EncodedPicture | UnencodablePicture) -> Outgoing:
     return Outgoing(encoded.seq, encoded.name, encoded.content_id, encoded.container)
 
 
-async def send(settings: SendSettings) -> Sent:
+async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
     """Send a feed; goes on where its journal stands.
+
+    Args:
+        progress: told after each ack how many frames of this run have ended, and how many not.
 
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first; the journal has what is left.
@@ -209,19 +226,23 @@ async def send(settings: SendSettings) -> Sent:
     with only_one(folder):
         journal = Journal(folder / "journal.sqlite", stream_id)
         try:
-            if journal.place().complete:
-                if not settings.again:
-                    raise SidewireError(
-                        f"all of stream {stream_id!r} was acked before (state in {folder});"
-                        " send it again with --again"
-                    )
+            place = journal.place()
+            if place.complete and not settings.again:
+                log.warning(
+                    "all of stream %r was acked before (state in %s): nothing was sent; --again sends"
+                    " it once more",
+                    stream_id,
+                    folder,
+                )
+                return Sent(stream_id, place.epoch, Counter(), (), 0, 0, 0.0)
+            if place.complete:
                 journal.restart()
-            return await _send(settings, journal)
+            return await _send(settings, journal, progress)
         finally:
             journal.close()
 
 
-async def _send(settings: SendSettings, journal: Journal) -> Sent:
+async def _send(settings: SendSettings, journal: Journal, progress: Progress) -> Sent:
     encoders: Encoders = (
         SealedPool(settings.ahead)
         if settings.codec == "sealed"
@@ -232,7 +253,7 @@ async def _send(settings: SendSettings, journal: Journal) -> Sent:
     await encoders.start()
     publisher = _start_publisher(settings, journal.place().stream_id)
     try:
-        sender = Sender(settings, journal, encoders)
+        sender = Sender(settings, journal, encoders, progress)
         work = asyncio.create_task(sender.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -246,6 +267,7 @@ async def _send(settings: SendSettings, journal: Journal) -> Sent:
             await asyncio.to_thread(publisher.join)
             if publisher.exitcode:
                 raise SidewireError(f"the caption publisher ended with code {publisher.exitcode}")
+        await sender.finish()
         return sent
     finally:
         if publisher is not None and publisher.is_alive():
@@ -263,32 +285,26 @@ def _start_publisher(settings: SendSettings, stream_id: str) -> BaseProcess | No
         )
     captions = settings.caption_settings(stream_id)
     process = multiprocessing.get_context("spawn").Process(
-        target=run_captions, args=(captions,), name="captions"
+        target=_publish, args=(captions,), name="captions"
     )
     process.start()
     return process
 
 
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock.
-
-    Raises:
-        SidewireError: another process has it, or the folder cannot be made.
-    """
+def _publish(settings: CaptionSettings) -> None:
+    """The publisher's process: errors in one line, as the command has them."""
+    logging.basicConfig(format=LOG_FORMAT)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise SidewireError(f"{folder} is in use by another process") from None
+        run_captions(settings)
+    except SidewireError as error:
+        sys.exit(f"sidewire captions: {error}")
 
 
-def run_send(settings: SendSettings) -> Sent:
+def run_send(settings: SendSettings, progress: Progress = quiet) -> Sent:
     """The command.
 
     Raises:
         SidewireError: as :func:`send`.
     """
-    return asyncio.run(send(settings))
+    logging.basicConfig(format=LOG_FORMAT)
+    return asyncio.run(send(settings, progress))
