@@ -76,6 +76,8 @@ class Lost(Exception):  # noqa: N818 - not an error: the connection's end
 class Link(ABC, Generic[AnyItem]):
     """Sends the items of a window over one channel until all have ended."""
 
+    #: Begins the names of its fail points.
+    role: str
     channel: wire.Channel
     method: str
     response: Callable[[bytes], Any]
@@ -237,10 +239,10 @@ class Link(ABC, Generic[AnyItem]):
         while True:
             item = None if self._draining else self.window.next(loop.time())
             if item is not None:
-                reached("sender.before_send")
+                reached(f"{self.role}.before_send")
                 await call.write(self.message(item, standing))
                 self.sent += 1
-                reached("sender.after_send")
+                reached(f"{self.role}.after_send")
                 continue
             if self.window.finished:
                 await call.done_writing()

@@ -38,6 +38,7 @@ class PictureLink(Link[Outgoing]):
         forget: makes durable that frames have ended.
     """
 
+    role = "sender"
     channel = wire.CHANNEL_IMAGES
     method = "/sidewire.v1.ImageChannelService/StreamImages"
     response = image_channel_pb2.StreamImagesResponse.FromString

@@ -52,6 +52,7 @@ class CaptionLink(Link[Words]):
         started: told once where the receiver's caption positions stand.
     """
 
+    role = "publisher"
     channel = wire.CHANNEL_CAPTIONS
     method = "/sidewire.v1.CaptionChannelService/StreamCaptions"
     response = caption_channel_pb2.StreamCaptionsResponse.FromString

@@ -24,7 +24,7 @@ from cluster.commands.options import (
     TokenFile,
     settings_of,
 )
-from cluster.console import EXIT_BAD_INPUT, errors_in_one_line, print_result
+from cluster.console import EXIT_BAD_INPUT, errors_in_one_line, print_result, progress_console
 
 __all__ = ["captions", "send"]
 
@@ -106,7 +106,13 @@ def send(
         settings = settings_of(context, SendSettings)
         from sender.send import run_send  # noqa: PLC0415
 
-        sent = run_send(settings)
+        with progress_console.status("encoding the first pictures") as shown:
+            sent = run_send(
+                settings,
+                lambda ended, held: shown.update(
+                    f"{ended:,} pictures acked, {held:,} on their way"
+                ),
+            )
     for line in sent.failed:
         typer.echo(f"sidewire: {line}", err=True)
     values: dict[str, Any] = {"stream": sent.stream_id, "epoch": sent.epoch}
