@@ -15,7 +15,6 @@ from cluster.console import errors_in_one_line, print_result, progress_console
 
 if TYPE_CHECKING:
     from shared.bitstream.container import Header
-    from shared.codecs.interface import Codec
 
 __all__ = ["app", "main"]
 
@@ -37,15 +36,6 @@ Exit codes: 0 done, 1 bad input or something was refused,
 2 a wrong command line or setting, 3 stored state is damaged,
 4 stopped in order with work left for the next start.""",
 )
-
-
-def _codec(name: str, bundle: Path | None) -> Codec:
-    import shared.codecs  # noqa: PLC0415
-    from shared.bundle import load_bundle  # noqa: PLC0415
-
-    if bundle is None:
-        return shared.codecs.get_codec(name)
-    return shared.codecs.base.HyperpriorCodec(load_bundle(bundle))
 
 
 def _described(header: Header) -> dict[str, str | int]:
@@ -75,8 +65,9 @@ def encode(
     """Compress a picture. [dim]baseline/* codecs write their own format, for comparison.[/]"""
     with errors_in_one_line(), progress_console.status("encoding"):
         from sender.encode import encode_file  # noqa: PLC0415
+        from shared.codecs import load_codec  # noqa: PLC0415
 
-        encoded = encode_file(source, target, _codec(codec, bundle), quality)
+        encoded = encode_file(source, target, load_codec(codec, bundle), quality)
     values = {
         "file": str(target),
         "codec": codec,
@@ -100,10 +91,11 @@ def decode(
     with errors_in_one_line(), progress_console.status("decoding"):
         from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
         from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
+        from shared.codecs import load_codec  # noqa: PLC0415
 
         blob = read_stream(source)
         header = Container.from_bytes(blob).header
-        decoded = decode_to_file(blob, target, _codec(codec_name(header.codec_id), bundle))
+        decoded = decode_to_file(blob, target, load_codec(codec_name(header.codec_id), bundle))
     crc = f"{decoded.symbols_crc32c:08x}"
     values = {"file": str(target)} | _described(header) | {"symbols_crc32c": crc}
     print_result(values, json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -76,10 +76,7 @@ class Admission:
         Raises:
             WireError: MALFORMED, TOO_LARGE or MODEL_UNKNOWN: it will never be accepted.
         """
-        if len(frame.content_id) != CONTENT_ID_BYTES:
-            length = len(frame.content_id)
-            raise malformed("content_id", f"has {length} bytes, must have {CONTENT_ID_BYTES}")
-        check_size("name", len(frame.name.encode()), self.limits.name_bytes)
+        self._check_names(frame)
         check_size("container", len(frame.container), self.limits.frame_bytes)
         try:
             header = Container.from_bytes(frame.container).header
@@ -116,8 +113,29 @@ class Admission:
         """
         if skip_crc(self.stream_id, self.epoch, message) != message.crc32c:
             raise WireError(Reason.CHECKSUM, f"skip {message.seq}: CRC32C differs", seq=message.seq)
-        check_size("reason", len(message.reason.encode()), self.limits.caption_bytes)
         return Frame(self._key(message.seq), message.content_id, message.name, b"", False)
+
+    def check_skip(self, frame: Frame, reason: str) -> None:
+        """Everything that a skipped frame says.
+
+        Raises:
+            WireError: MALFORMED or TOO_LARGE.
+        """
+        self._check_names(frame)
+        check_size("reason", len(reason.encode()), self.limits.caption_bytes)
+
+    def _check_names(self, frame: Frame) -> None:
+        if len(frame.content_id) != CONTENT_ID_BYTES:
+            length = len(frame.content_id)
+            raise malformed("content_id", f"has {length} bytes, must have {CONTENT_ID_BYTES}")
+        check_size("name", len(frame.name.encode()), self.limits.name_bytes)
+
+    def rejected_frame(self, frame: Frame) -> Frame:
+        """What is kept of a frame that is refused for ever: no container, no field over its limit."""
+        name = frame.name.encode()[: self.limits.name_bytes].decode(errors="ignore")
+        return replace(
+            frame, content_id=frame.content_id[:CONTENT_ID_BYTES], name=name, container=b""
+        )
 
     # Captions
 
@@ -158,6 +176,12 @@ class Admission:
         check_size("language", len(caption.language), LONGEST_LANGUAGE)
         if caption.text == "":
             raise malformed("body", "is empty: send a tombstone where there are no words")
+
+    def rejected_caption(self, caption: Caption) -> Caption:
+        """What is kept of a caption that is refused for ever: no words, no field over its limit."""
+        return replace(
+            caption, content_id=caption.content_id[:CONTENT_ID_BYTES], text=None, language=""
+        )
 
 
 def malformed(field: str, problem: str) -> WireError:

@@ -11,7 +11,6 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -36,6 +35,8 @@ log = logging.getLogger("sidewire.receiver")
 #: Refusals, and ends, that may wait for the writer before the reader pauses.
 MOST_REFUSALS = 256
 MOST_OUTCOMES = 16 * OUTCOMES_IN_ACK
+#: A call on which nobody has attached by then is ended.
+ATTACH_SECONDS = 10.0
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: WireError) -> NoReturn:
@@ -93,6 +94,11 @@ class Attachment:
             self._wake.set()
             await self._drained.wait()
 
+    @property
+    def current(self) -> bool:
+        """No other client has attached since."""
+        return self.generation == self.flow.generation
+
     def attached(self) -> wire.Attached:
         """The receiver's first message."""
         return wire.Attached(
@@ -109,7 +115,7 @@ class Attachment:
         for refusal in refusals:
             yield "refusal", refusal
         said = False
-        while self.flow.outcomes:
+        while self.current and self.flow.outcomes:
             outcomes = self.flow.outcomes[:OUTCOMES_IN_ACK]
             del self.flow.outcomes[:OUTCOMES_IN_ACK]
             said = True
@@ -237,7 +243,11 @@ class Channel(ABC):
                 del self._attachments[session]
 
     async def _attach(self, requests: AsyncIterator[bytes], sender: str) -> Attachment:
-        request = self._parsed(await anext(requests, b""))
+        try:
+            async with asyncio.timeout(ATTACH_SECONDS):
+                request = self._parsed(await anext(requests, b""))
+        except TimeoutError:
+            request = None
         if request is None or request.WhichOneof("message") != "attach":
             raise WireError(Reason.NOT_ATTACHED, "the first message must be an attach")
         session = self._registry.find(request.attach.session_id, sender)
@@ -264,9 +274,9 @@ class Channel(ABC):
 
     async def _read(self, attachment: Attachment, requests: AsyncIterator[bytes]) -> None:
         async for raw in requests:
-            if attachment.generation != attachment.flow.generation:
-                return
             await attachment.room()
+            if not attachment.current:
+                return
             await self._take(attachment, self._parsed(raw))
             granted = attachment.flow.granted()
             if attachment.grew_enough(*granted):
@@ -288,6 +298,7 @@ class Channel(ABC):
             for step in steps:
                 if isinstance(step, Compare):
                     await self._pipeline.compare(attachment.session, step)
+                    attachment.wake()
             self._pipeline.perform(attachment.session, steps)
         except WireError as error:
             attachment.refuse(error, seq, revision)
@@ -330,17 +341,20 @@ class ImageChannel(Channel):
         now: float,
     ) -> Sequence[Step]:
         session, flow, admission = attachment.session, attachment.flow, attachment.admission
-        if request.WhichOneof("message") == "skip":
-            flow.take(0)
-            return session.skip(admission.skipped(request.skip), request.skip.reason)
+        skip = request.skip if request.WhichOneof("message") == "skip" else None
         flow.take(len(request.frame.container))
-        frame = admission.frame(request.frame, now)
+        frame = admission.skipped(skip) if skip else admission.frame(request.frame, now)
         try:
-            admission.check_frame(frame)
+            if skip:
+                admission.check_skip(frame, skip.reason)
+            else:
+                admission.check_frame(frame)
         except WireError as error:
             # It will never be accepted: that is its end, and the sender may forget it.
             attachment.refuse(error, frame.key.seq)
-            return session.skip(replace(frame, container=b""), str(error))
+            return session.skip(admission.rejected_frame(frame), str(error))
+        if skip:
+            return session.skip(frame, skip.reason)
         reached("gateway.after_receive")
         return session.frame(frame, now)
 
@@ -371,7 +385,7 @@ class CaptionChannel(Channel):
             admission.check_caption(caption)
         except WireError as error:
             attachment.refuse(error, caption.key.seq, caption.revision)
-            return session.reject_caption(replace(caption, text=None), str(error))
+            return session.reject_caption(admission.rejected_caption(caption), str(error))
         if not session.text_used:
             return session.reject_caption(caption, "the receiver's text encoder is another")
         return session.caption(caption)

@@ -9,7 +9,7 @@ import grpc
 
 from receiver.channels import abort
 from receiver.flow import Flow
-from receiver.registry import Registry
+from receiver.registry import Registry, check_channel
 from receiver.session import Session
 from shared.wire.errors import WireError
 from shared.wire.v1 import control_pb2, control_pb2_grpc, types_pb2
@@ -107,6 +107,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     ) -> control_pb2.CloseSessionResponse:
         async def answer(sender: str) -> control_pb2.CloseSessionResponse:
             session = self._registry.find(request.session_id, sender)
+            check_channel(request.channel)
             captions = request.channel == types_pb2.CHANNEL_CAPTIONS
             flow = session.captions if captions else session.images
             flow.closed = True

@@ -127,7 +127,8 @@ class Ledger:
         self._now = now
         self._database = Database(path, LEDGER)
         self.connection = self._database.connection
-        self._next_offset = self._counter("next_offset")
+        with self._database.opening():
+            self._next_offset = self._counter("next_offset")
 
     def _counter(self, name: str) -> int:
         rows = self._database.rows("SELECT * FROM counters WHERE name=?", name)

@@ -19,12 +19,14 @@ from shared.wire.limits import STREAM_ID_LENGTH, Limits
 from shared.wire.ownership import owner
 from shared.wire.v1 import control_pb2, types_pb2
 
-__all__ = ["Registry", "Terms"]
+__all__ = ["Registry", "Terms", "check_channel"]
 
 log = logging.getLogger("sidewire.receiver")
 
 STREAM_ID = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{STREAM_ID_LENGTH - 1}}}")
 LARGEST_EPOCH = (1 << 32) - 1
+#: Most characters or bytes of a client's own words in an error: gRPC limits a status to some kilobytes.
+MOST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,11 @@ class Registry:
         """
         stream_id = request.stream_id
         if not STREAM_ID.fullmatch(stream_id):
+            shown = stream_id[:MOST_SHOWN]
             raise malformed(
-                "stream_id", f"is {stream_id!r}, must be 1 to {STREAM_ID_LENGTH} of A-Za-z0-9._-"
+                "stream_id", f"is {shown!r}, must be 1 to {STREAM_ID_LENGTH} of A-Za-z0-9._-"
             )
-        channel = request.channel
-        if channel not in (types_pb2.CHANNEL_IMAGES, types_pb2.CHANNEL_CAPTIONS):
-            raise malformed("channel", "must be CHANNEL_IMAGES or CHANNEL_CAPTIONS")
+        check_channel(request.channel)
         if self.draining:
             raise WireError(Reason.DRAINING, "this receiver is stopping")
         self._check_owner(stream_id)
@@ -142,7 +143,7 @@ class Registry:
         ):
             raise WireError(Reason.SESSION_UNKNOWN, "no session of that id is known here")
         self._check_models(request.codecs)
-        claims = channel == types_pb2.CHANNEL_IMAGES
+        claims = request.channel == types_pb2.CHANNEL_IMAGES
         session = await self._enter(
             stream_id, self._epoch(row, request.epoch, claims), row, sender, claims
         )
@@ -164,11 +165,12 @@ class Registry:
         models = self.terms.models
         for codec in codecs:
             if models is not None and (codec.name, codec.model_id) not in models:
+                name, model_id = codec.name[:MOST_SHOWN], codec.model_id[:MOST_SHOWN].hex()
                 raise WireError(
                     Reason.MODEL_UNKNOWN,
-                    f"codec {codec.name} with model {codec.model_id.hex()} is not among those decoded here",
-                    codec=codec.name,
-                    model_id=codec.model_id.hex(),
+                    f"codec {name} with model {model_id} is not among those decoded here",
+                    codec=name,
+                    model_id=model_id,
                 )
 
     def _same_text_encoder(self, codecs: Sequence[types_pb2.CodecId]) -> bool:
@@ -185,8 +187,9 @@ class Registry:
             return asked or 1
         if asked == 0:
             # A picture sender with a new journal cannot know what an older one has sent.
-            return row.epoch + 1 if claims and row.claimed else row.epoch
-        if asked < row.epoch:
+            return _after(row) if claims and row.claimed else row.epoch
+        # What a caption publisher began is no picture sender's epoch: its journal knows better.
+        if asked < row.epoch and (row.claimed or not claims):
             raise WireError(
                 Reason.STALE_EPOCH,
                 f"epoch {asked} of stream {row.stream_id!r} is over, {row.epoch} has begun",
@@ -255,6 +258,23 @@ class Registry:
             if unused and session.idle:
                 self._rows[stream_id] = _row(session)
                 del self._sessions[stream_id]
+
+
+def check_channel(channel: int) -> None:
+    """Raise MALFORMED where ``channel`` is neither pictures nor captions."""
+    if channel not in (types_pb2.CHANNEL_IMAGES, types_pb2.CHANNEL_CAPTIONS):
+        raise malformed("channel", "must be CHANNEL_IMAGES or CHANNEL_CAPTIONS")
+
+
+def _after(row: StreamRow) -> int:
+    """The epoch after a stream's."""
+    if row.epoch == LARGEST_EPOCH:
+        raise WireError(
+            Reason.STALE_EPOCH,
+            f"epoch {row.epoch} of stream {row.stream_id!r} is the last: take another stream_id",
+            epoch=row.epoch,
+        )
+    return row.epoch + 1
 
 
 def _check_sender(stream_id: str, owned_by: str, sender: str) -> None:

@@ -235,10 +235,11 @@ class Session:
         return steps
 
     def fence(self) -> None:
-        """A newer epoch has begun: give back what this one holds."""
+        """A newer epoch has begun: give back what this one holds; what still ends counts for nobody."""
         self.fenced = True
         for flow in (self.images, self.captions):
             flow.account.add(-flow.held, -flow.held_bytes)
+            flow.account = Account(flow.account.quota, flow.held, flow.held_bytes)
 
     @property
     def idle(self) -> bool:

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
-from sender.encode_worker import PROCESS_NAME, CodecSettings, EncodeProcess, Unencodable
+from sender.encode_worker import CodecSettings, Unencodable, build_encoder
 from sender.sources import SourcePicture
+from sender.work_ahead import work_ahead
 from shared.bitstream.container import VERSION, Container, codec_name
-from shared.errors import LimitError
+from shared.errors import LimitError, SidewireError
 from shared.wire.v1.types_pb2 import CodecId
+from shared.workers import WorkerDiedError, WorkerProcess
 
-__all__ = ["EncodedPicture", "EncoderPool", "Encoders", "SealedPool", "UnencodablePicture"]
+__all__ = [
+    "EncodedPicture",
+    "EncoderError",
+    "EncoderPool",
+    "Encoders",
+    "SealedPool",
+    "UnencodablePicture",
+]
 
-READER_NAME = "sidewire-feed"
+#: Deaths of a process at one picture after which the picture is to blame.
+DEATHS_AT_A_PICTURE = 2
+#: Deaths while the codec is being built after which it is no use trying.
+DEATHS_AT_START = 3
+#: Seconds after which a process is taken for stuck. The largest picture takes one core half a minute, and a
+#: slow one some minutes.
+ENCODE_SECONDS = 1800.0
 
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
+EncodeProcess = WorkerProcess[bytes, bytes, bytes | Unencodable]
+
+
+class EncoderError(SidewireError):
+    """Encoding processes cannot be kept alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,70 +90,15 @@ class Encoders(Protocol):
         """
 
     async def close(self) -> None:
-        """Stop. Iterators of :meth:`encode` are to be closed first (``contextlib.aclosing``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """After the last item; ``error`` is what the source raised, if it did."""
-
-    error: Exception | None = None
-
-
-async def _work_ahead(
-    source: Iterator[ItemT],
-    work: Callable[[ItemT], Coroutine[Any, Any, ResultT]],
-    ahead: int,
-) -> AsyncGenerator[ResultT, None]:
-    """Results of ``work`` in order, begun as soon as an item was read in a thread.
-
-    At most ``ahead`` items are in work or finished and not yet taken.
-    """
-    loop = asyncio.get_running_loop()
-    room = threading.Semaphore(ahead)
-    begun: asyncio.Queue[asyncio.Task[ResultT] | _End] = asyncio.Queue()
-    stopped = threading.Event()
-
-    def begin(item: ItemT) -> None:
-        if not stopped.is_set():
-            begun.put_nowait(loop.create_task(work(item)))
-
-    def read() -> None:
-        end = _End()
-        try:
-            room.acquire()
-            for item in source:
-                loop.call_soon_threadsafe(begin, item)
-                room.acquire()
-                if stopped.is_set():
-                    return
-        except Exception as error:
-            end = _End(error)
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(begun.put_nowait, end)
-
-    # A daemon, as a source such as a pipe may never come to its next item.
-    threading.Thread(target=read, name=READER_NAME, daemon=True).start()
-    task: asyncio.Task[ResultT] | _End = _End()
-    try:
-        while isinstance(task := await begun.get(), asyncio.Task):
-            result = await task
-            room.release()
-            yield result
-        if task.error:
-            raise task.error
-    finally:
-        stopped.set()
-        room.release()
-        left = [task] + [begun.get_nowait() for _ in range(begun.qsize())]
-        tasks = [one for one in left if isinstance(one, asyncio.Task)]
-        for one in tasks:
-            one.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop for good. Iterators of :meth:`encode` are to be closed first
+        (``contextlib.aclosing``); one that is not ends with EncoderError."""
 
 
 class EncoderPool:
     """Encoding processes, each with a codec of its own; see :class:`Encoders`.
+
+    A process that dies is started again and its picture tried again. A picture over which a second one
+    dies is to blame.
 
     Args:
         codec, quality: what to encode with.
@@ -154,10 +115,13 @@ class EncoderPool:
     ) -> None:
         _check_at_least_one(processes=processes, ahead=ahead)
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        settings = CodecSettings(codec, quality, threads, bundle)
-        self._processes = [EncodeProcess(settings) for _ in range(processes)]
+        build = partial(build_encoder, CodecSettings(codec, quality, threads, bundle))
+        self._processes = [
+            EncodeProcess("encoding process", build, ENCODE_SECONDS) for _ in range(processes)
+        ]
         self._idle: asyncio.Queue[EncodeProcess] = asyncio.Queue()
-        self._threads = ThreadPoolExecutor(processes, PROCESS_NAME)
+        self._closed = False
+        self._codec = codec
         self._ahead = ahead
         self._codec_id: CodecId | None = None
 
@@ -168,10 +132,8 @@ class EncoderPool:
 
     async def start(self) -> None:
         """See :class:`Encoders`."""
-        loop = asyncio.get_running_loop()
-        starts = [loop.run_in_executor(self._threads, one.start) for one in self._processes]
         try:
-            containers = await asyncio.gather(*starts)
+            containers = await asyncio.gather(*map(self._start, self._processes))
         except BaseException:
             await self.close()
             raise
@@ -186,30 +148,49 @@ class EncoderPool:
         self, pictures: Iterator[SourcePicture]
     ) -> AsyncGenerator[EncodedPicture | UnencodablePicture, None]:
         """See :class:`Encoders`."""
-        return _work_ahead(pictures, self._encode, self._ahead)
+        return work_ahead(pictures, self._encode, self._ahead)
+
+    async def close(self) -> None:
+        """See :class:`Encoders`."""
+        self._closed = True
+        await asyncio.gather(*(process.stop() for process in self._processes))
 
     async def _encode(self, picture: SourcePicture) -> EncodedPicture | UnencodablePicture:
         process = await self._idle.get()
         try:
-            # Where this is cancelled the process finishes; who comes next waits for it, in its thread.
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _encode_with, process, picture)
+            made = await self._ask(process, picture.image)
         finally:
             self._idle.put_nowait(process)
+        if isinstance(made, Unencodable):
+            return UnencodablePicture(picture.seq, picture.name, picture.content_id, made.reason)
+        return EncodedPicture(picture.seq, picture.name, picture.content_id, made)
 
-    async def close(self) -> None:
-        """See :class:`Encoders`."""
-        await asyncio.gather(*(asyncio.to_thread(one.stop) for one in self._processes))
-        await asyncio.to_thread(self._threads.shutdown)
+    async def _ask(self, process: EncodeProcess, image: bytes) -> bytes | Unencodable:
+        for _ in range(DEATHS_AT_A_PICTURE):
+            if process.pid is None:
+                await self._start(process)
+            try:
+                return await process.ask(image)
+            except WorkerDiedError:
+                self._check_open()  # ended by close, it is not the picture's fault
+        return Unencodable(f"its encoding process died {DEATHS_AT_A_PICTURE} times")
 
+    async def _start(self, process: EncodeProcess) -> bytes:
+        self._check_open()
+        for _ in range(DEATHS_AT_START):
+            try:
+                return await process.start()
+            except WorkerDiedError as error:
+                self._check_open()
+                death = error
+        raise EncoderError(
+            f"an encoding process died {DEATHS_AT_START} times while it built codec"
+            f" {self._codec!r}, the last time: {death}"
+        )
 
-def _encode_with(
-    process: EncodeProcess, picture: SourcePicture
-) -> EncodedPicture | UnencodablePicture:
-    made = process.encode(picture.image)
-    if isinstance(made, Unencodable):
-        return UnencodablePicture(picture.seq, picture.name, picture.content_id, made.reason)
-    return EncodedPicture(picture.seq, picture.name, picture.content_id, made)
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EncoderError("the encoding process was stopped")
 
 
 class SealedPool:
@@ -233,7 +214,7 @@ class SealedPool:
         self, pictures: Iterator[SourcePicture]
     ) -> AsyncGenerator[EncodedPicture | UnencodablePicture, None]:
         """See :class:`Encoders`."""
-        return _work_ahead(pictures, _sealed, self._ahead)
+        return work_ahead(pictures, _sealed, self._ahead)
 
     async def close(self) -> None:
         """Nothing to do."""

@@ -78,9 +78,10 @@ class Journal:
         self.path = path
         self._stream_id = stream_id
         self._database = Database(path, JOURNAL)
-        found = self.place().stream_id
-        if found != stream_id:
-            raise SidewireError(f"the journal {path} is of stream {found!r}, not {stream_id!r}")
+        with self._database.opening():
+            found = self.place().stream_id
+            if found != stream_id:
+                raise SidewireError(f"the journal {path} is of stream {found!r}, not {stream_id!r}")
 
     def place(self) -> Place:
         """Where the sender is."""

@@ -34,6 +34,7 @@ from sender.window import SendWindow
 from shared.errors import SidewireError, WorkLeftError
 from shared.locks import only_one
 from shared.wire.channels import client_channel
+from shared.workers import stay_with_parent
 
 __all__ = ["Sent", "run_send", "send"]
 
@@ -254,26 +255,30 @@ async def _send(settings: SendSettings, journal: Journal, progress: Progress) ->
     publisher = _start_publisher(settings, journal.place().stream_id)
     try:
         sender = Sender(settings, journal, encoders, progress)
-        work = asyncio.create_task(sender.run())
+        work = asyncio.create_task(_all(sender, publisher))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
         try:
-            sent = await work
+            return await work
         except asyncio.CancelledError:
             raise WorkLeftError(
                 f"stopped; {sender.left} frames are in the journal and will be sent again"
             ) from None
-        if publisher is not None:
-            await asyncio.to_thread(publisher.join)
-            if publisher.exitcode:
-                raise SidewireError(f"the caption publisher ended with code {publisher.exitcode}")
-        await sender.finish()
-        return sent
     finally:
         if publisher is not None and publisher.is_alive():
             publisher.terminate()
             publisher.join(5)
         await encoders.close()
+
+
+async def _all(sender: Sender, publisher: BaseProcess | None) -> Sent:
+    sent = await sender.run()
+    if publisher is not None:
+        await asyncio.to_thread(publisher.join)
+        if publisher.exitcode:
+            raise SidewireError(f"the caption publisher ended with code {publisher.exitcode}")
+    await sender.finish()
+    return sent
 
 
 def _start_publisher(settings: SendSettings, stream_id: str) -> BaseProcess | None:
@@ -294,6 +299,11 @@ def _start_publisher(settings: SendSettings, stream_id: str) -> BaseProcess | No
 def _publish(settings: CaptionSettings) -> None:
     """The publisher's process: errors in one line, as the command has them."""
     logging.basicConfig(format=LOG_FORMAT)
+    # One that outlived its sender would take the channel from the next sender's.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    assert parent.pid is not None
+    stay_with_parent(parent.pid)
     try:
         run_captions(settings)
     except SidewireError as error:

@@ -24,7 +24,7 @@ from shared.pictures import write_atomically
 
 __all__ = ["Database", "Kind", "Value", "checksum", "sealed"]
 
-Value = str | bytes | int | float
+Value = str | bytes | int
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,8 @@ class Database:
             if not path.exists():
                 self._make()
             self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            with self.watched():
+            with self.opening(), self.watched():
                 self._set_up()
-            with self.transaction():
-                pass  # a read-only place is found out now, not with the first fact
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from None
         except sqlite3.OperationalError as error:
@@ -93,6 +91,18 @@ class Database:
         (problem,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if problem != "ok":
             raise self.damaged(problem)
+        with self.transaction():
+            # The same number again: a place that cannot be written shows now, not with the first fact.
+            database.execute(f"PRAGMA user_version={version}")
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Around what is done first: if it fails, the file is closed again."""
+        try:
+            yield
+        except BaseException:
+            self.connection.close()
+            raise
 
     def damaged(self, problem: str) -> StorageError:
         """The error that says so."""
@@ -120,6 +130,8 @@ class Database:
             if _is_of_the_place(error):
                 raise
             raise self.damaged(str(error)) from None
+        except UnicodeDecodeError as error:  # the name of a column
+            raise self.damaged(error.reason) from None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -159,10 +171,10 @@ class Database:
 
 
 def checksum(row: Sequence[Value]) -> int:
-    """CRC32C over a row, each value after its length."""
+    """CRC32C over a row: the type and length of each value, then the values."""
     parts = [value if isinstance(value, bytes) else str(value).encode() for value in row]
-    lengths = ",".join(str(len(part)) for part in parts).encode()
-    crc: int = google_crc32c.value(b"".join((lengths, *parts)))
+    shape = [f"{type(value).__name__}{len(part)}" for value, part in zip(row, parts, strict=True)]
+    crc: int = google_crc32c.value(b"".join((",".join(shape).encode(), *parts)))
     return crc
 
 

@@ -14,7 +14,10 @@ __all__ = [
     "StorageError",
     "UnknownCodecError",
     "WorkLeftError",
+    "reason_of",
 ]
+
+LONGEST_REASON = 500
 
 
 class SidewireError(Exception):
@@ -29,9 +32,13 @@ class LimitError(SidewireError):
     """A size or count is beyond a stated limit; nothing was allocated for it."""
 
     def __init__(self, what: str, value: int, limit: int, *, least: bool = False) -> None:
-        bound = "at least" if least else "at most"
-        super().__init__(f"{what} is {value}, must be {bound} {limit}")
-        self.what, self.value, self.limit = what, value, limit
+        # The arguments themselves: pickle gives them to this method again, so errors cross processes.
+        super().__init__(what, value, limit)
+        self.what, self.value, self.limit, self.least = what, value, limit, least
+
+    def __str__(self) -> str:
+        bound = "at least" if self.least else "at most"
+        return f"{self.what} is {self.value}, must be {bound} {self.limit}"
 
 
 class UnknownCodecError(SidewireError):
@@ -64,3 +71,9 @@ class StorageError(SidewireError):
 
 class WorkLeftError(SidewireError):
     """A process was asked to stop and has done so in order, with work left for its next start."""
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line of bounded length; one that the project did not raise says its type."""
+    text = str(error) if isinstance(error, SidewireError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:LONGEST_REASON]

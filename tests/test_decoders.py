@@ -130,7 +130,7 @@ def test_results_are_the_codecs_in_order() -> None:
 @pytest.fixture(scope="module", params=PictureFormat)
 def decoder(request: pytest.FixtureRequest) -> Decoder:
     """A decoder in this process."""
-    return Decoder(Settings(request.param, BUNDLE, torch.get_num_threads(), os.getppid()))
+    return Decoder(Settings(request.param, BUNDLE, torch.get_num_threads()))
 
 
 def test_pictures_are_of_the_format_that_was_asked_for(decoder: Decoder) -> None:

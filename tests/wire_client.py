@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from cluster.benchmarks.frames import frame
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
@@ -23,7 +25,7 @@ from receiver.sinks.ledger_only import LedgerOnlySink
 from shared.wire.channels import server_options
 from shared.wire.limits import Limits, Window
 from shared.wire.v1 import types_pb2 as wire
-from tests.conformance.peer import Peer, Talk
+from tests.conformance.peer import OPTIONS, Peer, Talk
 
 __all__ = ["CODEC", "DECODED", "SMALL", "Local", "good", "receiving"]
 
@@ -79,10 +81,17 @@ class Local:
         """Every call from now on is this sender's."""
         self.callers[:] = [sender]
 
-    async def peer(self) -> Peer:
-        """A client with connections of its own, closed with the receiver."""
+    async def peer(self, *, narrow: bool = False) -> Peer:
+        """A client with connections of its own, closed with the receiver.
+
+        A narrow one has HTTP/2's least window for what it has not read.
+        """
         peer = Peer(self.images, self.captions, [], PATIENCE)
         self._stack.push_async_callback(peer.close)
+        if narrow:
+            for address in (self.images, self.captions):
+                options = [*OPTIONS, ("grpc.http2.bdp_probe", 0)]
+                peer._channels[address] = grpc.aio.insecure_channel(address, options=options)
         return peer
 
     async def talk(self, peer: Peer, channel: Any, stream_id: str = "", **fields: Any) -> Talk:

@@ -5,116 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pickle
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from receiver.decoders.interface import DecoderPool
-from receiver.decoders.worker import LENGTH, PictureFormat, Settings, packed
+from receiver.decoders.worker import PictureFormat, Results, Settings, build_decoder
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
-from shared.errors import BundleError, SidewireError
+from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
+from shared.workers import WorkerDiedError, WorkerProcess
 
 __all__ = ["ProcessPool"]
 
 log = logging.getLogger("sidewire.receiver")
 
-#: Not through ``-m``, which would load the module a second time under another name.
-COMMAND = (sys.executable, "-c", "from receiver.decoders.worker import main; main()")
 #: A task whose decoder has died so often is what kills it.
 DEATHS = 3
-#: Seconds that a decoder may take to load its models, and that pass after one could not be started.
-START_SECONDS = 120.0
+#: Seconds that pass after a decoder could not be started.
 RESTART_SECONDS = 1.0
 
-Results = list[DecodeResult | DecodeFailure]
-
-
-class DecoderDiedError(Exception):
-    """The process is gone, and with it whatever it was asked."""
-
-
-class DecoderProcess:
-    """One process, started when it is needed and started again after it died. One request at a time."""
-
-    def __init__(self, settings: Settings, timeout: float) -> None:
-        self._settings = settings
-        self._timeout = timeout
-        self._process: Process | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """Of the process; None while there is none."""
-        return self._process.pid if self._process else None
-
-    async def start(self) -> list[CodecId]:
-        """Start it and load its models; what it decodes.
-
-        Raises:
-            BundleError: they cannot be loaded. DecoderDiedError: it ended meanwhile.
-        """
-        # The loop's own thread starts it: Linux takes the end of the starting thread for the parent's.
-        # Answers are read whole, so a limit would save nothing; and a paused pipe never shows its end.
-        self._process = await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=PIPE, stdout=PIPE, limit=sys.maxsize
-        )
-        answer = await self._ask(self._settings, START_SECONDS)
-        if isinstance(answer, BundleError):
-            await self.stop()
-            raise answer
-        return [CodecId.FromString(one) for one in answer]
-
-    async def decode(self, tasks: Sequence[DecodeTask]) -> Results:
-        """One result a task.
-
-        Raises:
-            DecoderDiedError: it ended meanwhile, or took too long and was ended.
-        """
-        while self._process is None:
-            try:
-                await self.start()
-            except (BundleError, DecoderDiedError, OSError) as error:
-                log.error("a decoder cannot be started: %s", error)
-                await asyncio.sleep(RESTART_SECONDS)
-        results: Results = await self._ask(tasks, self._timeout)
-        return results
-
-    async def _ask(self, request: object, timeout: float) -> Any:
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._exchange(request)
-        except TimeoutError:
-            await self.stop()
-            raise DecoderDiedError(f"no answer in {timeout:g} s") from None
-        except (OSError, EOFError):
-            await self.stop()
-            raise DecoderDiedError("it ended") from None
-        except asyncio.CancelledError:
-            # Its answer would be taken for the next one's.
-            await self.stop()
-            raise
-
-    async def _exchange(self, request: object) -> Any:
-        assert self._process is not None
-        pipe, answers = self._process.stdin, self._process.stdout
-        assert pipe is not None
-        assert answers is not None
-        pipe.write(packed(request))
-        await pipe.drain()
-        (length,) = LENGTH.unpack(await answers.readexactly(LENGTH.size))
-        return pickle.loads(await answers.readexactly(length))
-
-    async def stop(self) -> None:
-        """End it at once."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+DecoderProcess = WorkerProcess[list[bytes], Sequence[DecodeTask], Results]
 
 
 class ProcessPool(DecoderPool):
@@ -141,8 +52,10 @@ class ProcessPool(DecoderPool):
     ) -> None:
         self.width = processes
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        settings = Settings(picture_format, bundle, threads, os.getpid())
-        self._decoders = [DecoderProcess(settings, timeout) for _ in range(processes)]
+        build = partial(build_decoder, Settings(picture_format, bundle, threads))
+        self._decoders = [
+            DecoderProcess("decoder process", build, timeout) for _ in range(processes)
+        ]
         self._free: asyncio.Queue[DecoderProcess] = asyncio.Queue()
 
     @property
@@ -154,28 +67,23 @@ class ProcessPool(DecoderPool):
         """Start all processes.
 
         Raises:
-            SidewireError: a model cannot be loaded, or a process cannot start.
+            BundleError: a model cannot be loaded. WorkerDiedError: a process cannot start.
         """
-        starts = [asyncio.create_task(decoder.start()) for decoder in self._decoders]
-        await asyncio.gather(*starts, return_exceptions=True)
         try:
-            codecs = [start.result() for start in starts]
-        except (DecoderDiedError, OSError) as error:
-            await self.close()
-            raise SidewireError(f"a decoder process could not be started: {error}") from None
-        except BundleError:
+            codecs = await asyncio.gather(*(decoder.start() for decoder in self._decoders))
+        except BaseException:
             await self.close()
             raise
         for decoder in self._decoders:
             self._free.put_nowait(decoder)
-        return codecs[0]
+        return [CodecId.FromString(one) for one in codecs[0]]
 
     async def decode(self, tasks: Sequence[DecodeTask]) -> Results:
         """See :class:`DecoderPool`."""
         decoder = await self._free.get()
         try:
-            return await decoder.decode(tasks)
-        except DecoderDiedError as death:
+            return await _decode(decoder, tasks)
+        except WorkerDiedError as death:
             log.warning(
                 "a decoder died over %d pictures, which are repeated: %s", len(tasks), death
             )
@@ -188,14 +96,29 @@ class ProcessPool(DecoderPool):
         await asyncio.gather(*(decoder.stop() for decoder in self._decoders))
 
 
+async def _decode(decoder: DecoderProcess, tasks: Sequence[DecodeTask]) -> Results:
+    """By a decoder that is started first, as often as it takes, where it has died before.
+
+    Raises:
+        WorkerDiedError: it died over these tasks.
+    """
+    while decoder.pid is None:
+        try:
+            await decoder.start()
+        except SidewireError as error:
+            log.error("a decoder cannot be started: %s", error)
+            await asyncio.sleep(RESTART_SECONDS)
+    return await decoder.ask(tasks)
+
+
 async def _decode_alone(decoder: DecoderProcess, task: DecodeTask) -> DecodeResult | DecodeFailure:
     """Of a task whose decoder has died once already, perhaps for another one's sake."""
     reason = ""
     for _ in range(1, DEATHS):
         try:
-            (result,) = await decoder.decode([task])
+            (result,) = await _decode(decoder, [task])
             return result
-        except DecoderDiedError as death:
+        except WorkerDiedError as death:
             log.warning("a decoder died over %s: %s", task.frame.key, death)
             reason = str(death)
     return DecodeFailure(f"its decoder died {DEATHS} times, the last time: {reason}")

@@ -1,41 +1,31 @@
-"""Inside a decoder process: the only place in a receiver where torch is loaded.
+"""Inside a decoder process, the only place in a receiver where torch is loaded.
 
-The gateway imports this module for its types, so torch waits until a process is a decoder. Requests
-come on stdin and answers go to what was stdout, each a length and a pickle.
+The gateway imports this module for its types, so torch waits until a process is a decoder.
 """
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import io
-import os
-import pickle
-import signal
-import struct
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
 from shared.bitstream.container import CODEC_IDS, VERSION, Container, codec_name
-from shared.errors import BundleError, SidewireError, UnknownCodecError
+from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
 from shared.wire.v1.types_pb2 import CodecId
 
 if TYPE_CHECKING:
     from shared.codecs.base import HyperpriorCodec
 
-__all__ = ["LENGTH", "PictureFormat", "Settings", "main", "packed"]
+__all__ = ["Decoder", "PictureFormat", "Results", "Settings", "build_decoder"]
 
-#: Before each pickle: its length.
-LENGTH = struct.Struct("<Q")
-PR_SET_PDEATHSIG = 1
-LONGEST_REASON = 500
+Results = list[DecodeResult | DecodeFailure]
 
 
 class PictureFormat(enum.Enum):
@@ -61,18 +51,16 @@ SAVE: dict[PictureFormat, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The first request.
+    """What a process decodes with, and into.
 
     Attributes:
         bundle: folder of the only model; None for every codec that containers can name.
         threads: of torch.
-        parent: process id of the gateway, without which there is no reason to live.
     """
 
     picture_format: PictureFormat
     bundle: Path | None
     threads: int
-    parent: int
 
 
 class Decoder:
@@ -104,7 +92,7 @@ class Decoder:
             for name, codec in self._codecs.items()
         ]
 
-    def decode(self, tasks: Sequence[DecodeTask]) -> list[DecodeResult | DecodeFailure]:
+    def decode(self, tasks: Sequence[DecodeTask]) -> Results:
         """One answer a task.
 
         Raises:
@@ -118,10 +106,8 @@ class Decoder:
             return DecodeResult(self._picture_file(task), self._format.media_type)
         except self._out_of_memory:
             raise
-        except SidewireError as error:
-            return DecodeFailure(_one_line(str(error)))
         except Exception as error:
-            return DecodeFailure(_one_line(f"{type(error).__name__}: {error}"))
+            return DecodeFailure(reason_of(error))
 
     def _picture_file(self, task: DecodeTask) -> bytes:
         name = codec_name(Container.from_bytes(task.frame.container).header.codec_id)
@@ -134,51 +120,13 @@ class Decoder:
         return file.getvalue()
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:LONGEST_REASON]
+def build_decoder(
+    settings: Settings,
+) -> tuple[list[bytes], Callable[[Sequence[DecodeTask]], Results]]:
+    """Serialised :class:`CodecId` messages of what it decodes, and what decodes batches.
 
-
-def _stay_with_parent(parent: int) -> None:
-    """Live exactly as long as the gateway does: signals to a terminal's or a service's whole group are
-    the gateway's to handle (it drains), and its death, however sudden, is this process's too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(f"the gateway {parent} is gone")
-
-
-def packed(message: object) -> bytes:
-    """A request or an answer as it stands in the pipe."""
-    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(data)) + data
-
-
-def _requests(pipe: BinaryIO) -> Iterator[Any]:
-    """One request after the other until the pipe closes."""
-    while len(head := pipe.read(LENGTH.size)) == LENGTH.size:
-        yield pickle.loads(pipe.read(*LENGTH.unpack(head)))
-
-
-def main() -> None:
-    """Answer the settings with codec ids or a :class:`BundleError`, then each batch with its results."""
-    # Whatever prints goes to stderr from here on.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests = _requests(sys.stdin.buffer)
-    settings: Settings = next(requests)
-    _stay_with_parent(settings.parent)
-
-    def answer(message: object) -> None:
-        answers.write(packed(message))
-        answers.flush()
-
-    try:
-        decoder = Decoder(settings)
-    except BundleError as error:
-        answer(error)
-        return
-    answer(decoder.codec_ids())
-    for tasks in requests:
-        answer(decoder.decode(tasks))
+    Raises:
+        BundleError: weights are missing or damaged.
+    """
+    decoder = Decoder(settings)
+    return decoder.codec_ids(), decoder.decode

@@ -2,6 +2,7 @@
 
 from shared.codecs import base, baselines
 from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
+from shared.codecs.loading import load_codec
 from shared.codecs.registry import codec_names, get_codec
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "baselines",
     "codec_names",
     "get_codec",
+    "load_codec",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conformance.caption_checks import CAPTION_CHECKS
+from tests.conformance.flow_checks import FLOW_CHECKS
 from tests.conformance.peer import Peer
 from tests.conformance.picture_checks import PICTURE_CHECKS
 from tests.conformance.rules import Check, Result, Verdict, table
@@ -17,7 +18,7 @@ from tests.conformance.sender_run import observe
 from tests.conformance.session_checks import SESSION_CHECKS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-RECEIVER_CHECKS = (*SESSION_CHECKS, *PICTURE_CHECKS, *CAPTION_CHECKS)
+RECEIVER_CHECKS = (*SESSION_CHECKS, *FLOW_CHECKS, *PICTURE_CHECKS, *CAPTION_CHECKS)
 
 
 async def check_receiver(options: argparse.Namespace) -> list[Result]:

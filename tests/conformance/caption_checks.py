@@ -10,9 +10,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from shared.wire.errors import Reason
 from shared.wire.v1 import types_pb2 as wire
-from tests.conformance.peer import CAPTIONS, IMAGES, Peer, Talk, content_id
-from tests.conformance.picture_checks import require_end
+from tests.conformance.ends import require_end
+from tests.conformance.peer import CAPTIONS, IMAGES, Peer
 from tests.conformance.rules import Check, require, rule
+from tests.conformance.talk import Talk, content_id
 
 __all__ = ["CAPTION_CHECKS"]
 

@@ -1,4 +1,4 @@
-"""What a receiver must do with pictures, acks and credit."""
+"""What a receiver must do with pictures."""
 
 from __future__ import annotations
 
@@ -7,27 +7,15 @@ from google.protobuf.duration_pb2 import Duration
 from shared.wire.errors import Reason
 from shared.wire.v1 import control_pb2
 from shared.wire.v1 import types_pb2 as wire
-from tests.conformance.peer import CAPTIONS, IMAGES, Peer, Talk
+from tests.conformance.ends import require_end, require_still_open
+from tests.conformance.peer import CAPTIONS, IMAGES, Peer
 from tests.conformance.rules import Check, NotApplicable, require, rule
 
-__all__ = ["PICTURE_CHECKS", "require_end"]
+__all__ = ["PICTURE_CHECKS"]
 
 PICTURE_CHECKS: list[Check[Peer]] = []
 #: Where a container's header has its model's id, and how many bytes of it.
 MODEL_ID = slice(4, 8)
-
-
-def require_end(outcome: wire.Outcome, disposition: wire.Disposition, revision: int = 0) -> None:
-    """How something ended must be this."""
-    found, wanted = map(wire.Disposition.Name, (outcome.disposition, disposition))
-    require(found == wanted, f"seq {outcome.seq} ended as {found}, not {wanted}")
-    require(outcome.revision == revision, f"its revision is {outcome.revision}, not {revision}")
-
-
-async def require_still_open(talk: Talk, seq: int) -> None:
-    """The stream goes on: something after the refused message ends."""
-    await talk.send(skip=talk.skip(seq))
-    require_end(await talk.end_of(seq), wire.DISPOSITION_REJECTED)
 
 
 async def require_real_decoder(peer: Peer) -> None:
@@ -35,55 +23,6 @@ async def require_real_decoder(peer: Peer) -> None:
     answer = await peer.control("GetCapabilities", control_pb2.GetCapabilitiesRequest())
     if not answer.codecs:
         raise NotApplicable("this receiver names no codec that it decodes")
-
-
-@rule("Acks", PICTURE_CHECKS)
-async def a_picture_ends_once_in_a_sealed_ack(peer: Peer) -> None:
-    """A picture that expects no caption is decoded at once; its end is named by one outcome of revision
-    0, in an ack whose positions hold its seq and whose checksum is right."""
-    async with peer.attach(IMAGES, await peer.begin()) as talk:
-        await talk.send(frame=talk.frame(0, peer.containers[0]))
-        require_end(await talk.end_of(0), wire.DISPOSITION_DECODED_NO_TEXT)
-        await require_still_open(talk, 1)
-        require(len(talk.outcomes) == 2, f"{len(talk.outcomes)} outcomes for two messages")
-
-
-@rule("Acks", PICTURE_CHECKS)
-async def positions_are_ranges_until_the_gap_closes(peer: Peer) -> None:
-    """Ends above a gap are in ranges; when the gap closes, the cumulative position passes them."""
-    async with peer.attach(IMAGES, await peer.begin()) as talk:
-        for seq in (1, 2, 4):
-            await talk.send(skip=talk.skip(seq))
-            await talk.end_of(seq)
-        require(list(talk.positions.spans()) == [(0, 0), (1, 3), (4, 5)], "positions with two gaps")
-        await talk.send(skip=talk.skip(0))
-        await talk.end_of(0)
-        require(list(talk.positions.spans()) == [(0, 3), (4, 5)], "positions with one gap")
-
-
-@rule("Acks", PICTURE_CHECKS)
-async def what_ended_before_is_a_duplicate(peer: Peer) -> None:
-    """A picture that ended and comes again is acked as DUPLICATE; the first end stands."""
-    async with peer.attach(IMAGES, await peer.begin()) as talk:
-        frame = talk.frame(0, peer.containers[0])
-        await talk.send(frame=frame)
-        await talk.end_of(0)
-        await talk.send(frame=frame)
-        require_end(await talk.end_of(0, count=2), wire.DISPOSITION_DUPLICATE)
-
-
-@rule("Acks", PICTURE_CHECKS)
-async def a_picture_that_comes_twice_ends_once(peer: Peer) -> None:
-    """A picture that is still held when it comes again has one end."""
-    async with peer.attach(IMAGES, await peer.begin()) as talk:
-        frame = talk.frame(0, peer.containers[0])
-        await talk.send(frame=frame)
-        await talk.send(frame=frame)
-        await talk.end_of(0)
-        await require_still_open(talk, 1)
-        ends = [one for one in talk.outcomes if one.seq == 0]
-        real = [one for one in ends if one.disposition != wire.DISPOSITION_DUPLICATE]
-        require(len(real) == 1, f"it ended {len(real)} times")
 
 
 @rule("Pictures", PICTURE_CHECKS)
@@ -173,9 +112,7 @@ async def a_long_name_is_rejected(peer: Peer) -> None:
     await _require_rejected(peer, Reason.TOO_LARGE, peer.containers[0], name=name)
 
 
-async def _require_rejected(
-    peer: Peer, reason: Reason, container: bytes, **fields: object
-) -> None:
+async def _require_rejected(peer: Peer, reason: Reason, container: bytes, **fields: object) -> None:
     async with peer.attach(IMAGES, await peer.begin()) as talk:
         await talk.send(frame=talk.frame(0, container, **fields))
         await talk.refusal_of(0, reason)
@@ -210,34 +147,3 @@ async def a_skip_is_rejected(peer: Peer) -> None:
     async with peer.attach(IMAGES, await peer.begin()) as talk:
         await require_still_open(talk, 0)
         require(not talk.refusals, "it was refused")
-
-
-@rule("Credit", PICTURE_CHECKS)
-async def credit_comes_back(peer: Peer) -> None:
-    """What has ended gives its credit back: a sender that used all of it is granted more. Skips cost no
-    bytes."""
-    async with peer.attach(IMAGES, await peer.begin()) as talk:
-        first = talk.attached.credit
-        for seq in range(first.frames):
-            await talk.send(skip=talk.skip(seq))
-        await talk.until(lambda: talk.credit.frames > first.frames)
-        require(talk.credit.bytes == first.bytes, "skips have moved the byte credit")
-
-
-@rule("Credit", PICTURE_CHECKS)
-async def more_than_the_credit_is_refused(peer: Peer) -> None:
-    """A message beyond the credit is refused OVER_CREDIT; the stream goes on."""
-    session = await peer.begin()
-    # Captions without pictures are held, so no credit comes back meanwhile.
-    async with peer.attach(CAPTIONS, session) as talk:
-        credit = talk.attached.credit
-        size = min(session.limits.caption_bytes, credit.bytes)
-        fit = min(credit.frames, credit.bytes // size)
-        for seq in range(fit + 1):
-            await talk.send(caption=talk.caption(seq, "x" * size))
-        await talk.refusal_of(fit, Reason.OVER_CREDIT)
-        require(len(talk.refusals) == 1, f"{len(talk.refusals)} messages were refused, not 1")
-        async with peer.attach(IMAGES, session) as pictures:
-            await pictures.send(skip=pictures.skip(0))
-            await pictures.end_of(0)
-        require_end(await talk.end_of(0, 1), wire.DISPOSITION_REJECTED, revision=1)

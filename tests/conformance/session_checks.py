@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from shared.wire.errors import Reason, WireError
 from shared.wire.positions import Positions
 from shared.wire.v1 import control_pb2
@@ -12,8 +11,6 @@ from tests.conformance.rules import Check, Violation, require, rule
 __all__ = ["SESSION_CHECKS"]
 
 SESSION_CHECKS: list[Check[Peer]] = []
-
-
 
 
 def require_reason(error: WireError, reason: Reason) -> None:

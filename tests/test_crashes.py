@@ -1,0 +1,217 @@
+"""Invariant: whatever is killed or paused, at whatever moment, nothing is lost and nothing done twice.
+
+A phase is reached when a process stops itself at a fail point. The target is then killed, the other
+goes on, what was killed is started again, and ``send`` must end by itself. The judge reads what came
+out: the sink's files, the ledger's rows, and the number in each payload.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cluster.benchmarks.effects import Delivered, as_sent, folder_deliveries, judge
+from cluster.benchmarks.frames import words
+from cluster.benchmarks.processes import Ends, Program, state_of
+from cluster.benchmarks.wire import write_feed
+from shared.codecs.base import HyperpriorCodec
+from tests.conftest import GOLDEN
+from tests.processes import children, until, until_paused
+
+FRAMES, PAYLOAD_BYTES = 150, 600
+#: Pictures for real decoders; the width of each says its number.
+PICTURES, FIRST_WIDTH = 60, 16
+PAUSE_SECONDS = 2.0
+
+#: Phase to the process that reaches it and its fail point: some way into the run.
+PHASES = {
+    "before_send": ("sender", "sender.before_send:pause:40"),
+    "after_receive": ("gateway", "gateway.after_receive:pause:40"),
+    "after_output": ("gateway", "gateway.after_output:pause:4"),
+    "after_commit": ("gateway", "gateway.after_commit:pause:4"),
+}
+OPTIONS = ("--set", "commit_rows=8", "--caption-wait", "0.5")
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Containers that carry their number."""
+    path = tmp_path_factory.mktemp("feeds") / "sealed.parquet"
+    write_feed(path, FRAMES, PAYLOAD_BYTES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, golden_codec: HyperpriorCodec) -> Path:
+    """Containers of real pictures, each of another width."""
+    rows = []
+    for seq in range(PICTURES):
+        picture = np.full((8, FIRST_WIDTH + seq, 3), seq, np.uint8)
+        blob = golden_codec.encode(picture, 0).blob
+        rows.append({"id": f"frame-{seq}", "image": blob, "captions": [words(seq).text]})
+    path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def of_its_width(one: Delivered) -> bool:
+    """Whether a picture is the one that has this number."""
+    with Image.open(io.BytesIO(one.picture)) as picture:
+        width = picture.width
+    own_words = one.caption in (None, words(one.seq).text)
+    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}") and own_words
+
+
+@pytest.fixture
+def ends(tmp_path: Path, sealed: Path) -> Iterator[Ends]:
+    """Both ends, with decoders that hand containers on."""
+    echo = ("--set", "decoder=benchmark-echo")
+    with Ends(tmp_path, sealed, receive=(*OPTIONS, *echo)) as both:
+        yield both
+
+
+@pytest.fixture
+def decoding(tmp_path: Path, pictures: Path) -> Iterator[Ends]:
+    """Both ends, with one real decoder."""
+    real = ("--bundle", GOLDEN / "bundle", "--set", "decoder_processes=1")
+    with Ends(tmp_path, pictures, receive=(*OPTIONS, *real)) as both:
+        yield both
+
+
+class Run:
+    """Both ends on their way, one of them with a fail point."""
+
+    def __init__(self, ends: Ends, who: str, fault: str) -> None:
+        self.ends = ends
+        self._captions = ("--captions", ends.captions)
+        faults = {"gateway": "", "sender": ""} | {who: fault}
+        self.gateway = ends.start_receiver(fault=faults["gateway"])
+        self.sender = ends.start_sender(*self._captions, fault=faults["sender"])
+        self._faulty = self.gateway if who == "gateway" else self.sender
+
+    def until_paused(self) -> None:
+        """Wait until the process with the fail point has stopped itself there."""
+        until_paused(self._faulty)
+
+    def go_on(self) -> None:
+        """Let it go on, if it lives."""
+        self._faulty.signal(signal.SIGCONT)
+
+    def restart(self, who: str) -> None:
+        """Start an end again, without a fail point."""
+        if who == "gateway":
+            self.gateway = self.ends.start_receiver()
+        else:
+            self.sender = self.ends.start_sender(*self._captions)
+
+    def finish(self) -> None:
+        """Wait for the sender's own end, then drain the gateway."""
+        assert self.sender.wait() == 0, self.ends.said("send")
+        self.gateway.signal(signal.SIGTERM)
+        assert self.gateway.wait() == 0, self.ends.said("receive")
+
+    def assert_exactly_once(self, frames: int, right: Callable[[Delivered], bool]) -> None:
+        """Finish, and judge."""
+        self.finish()
+        verdict = judge(folder_deliveries(self.ends.sink), self.ends.ledger, frames, right)
+        assert verdict.flaws == {}
+        assert verdict.wordless == []
+
+
+def decoder_of(gateway: Program) -> int:
+    """The one decoder's process id."""
+    (pid,) = children(gateway.pid)
+    return pid
+
+
+def gone(pid: int) -> bool:
+    return state_of(pid) in ("", "Z")
+
+
+@pytest.mark.parametrize("target", ["sender", "gateway"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_an_end_is_killed(ends: Ends, target: str, phase: str) -> None:
+    run = Run(ends, *PHASES[phase])
+    run.until_paused()
+    (run.gateway if target == "gateway" else run.sender).kill()
+    run.go_on()
+    run.restart(target)
+    run.assert_exactly_once(FRAMES, as_sent(PAYLOAD_BYTES))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_decoder_is_killed(decoding: Ends, phase: str) -> None:
+    run = Run(decoding, *PHASES[phase])
+    run.until_paused()
+    victim = decoder_of(run.gateway)
+    os.kill(victim, signal.SIGKILL)
+    run.go_on()
+    run.assert_exactly_once(PICTURES, of_its_width)
+
+
+def test_the_gateway_is_killed_over_a_decoder_at_work(decoding: Ends) -> None:
+    run = Run(decoding, "gateway", "decoder.frame-30:pause")
+    run.gateway.line()
+    decoder = decoder_of(run.gateway)
+    until(lambda: state_of(decoder) == "T", "the decoder stops itself")
+    run.gateway.kill()
+    until(lambda: gone(decoder), "the decoder ends with its gateway")
+    run.restart("gateway")
+    run.assert_exactly_once(PICTURES, of_its_width)
+
+
+@pytest.mark.parametrize("who", ["sender", "gateway"])
+def test_an_end_pauses(ends: Ends, who: str) -> None:
+    run = Run(ends, *PHASES["before_send" if who == "sender" else "after_output"])
+    run.until_paused()
+    time.sleep(PAUSE_SECONDS)  # the fault itself: nothing happens meanwhile that could be awaited
+    run.go_on()
+    run.assert_exactly_once(FRAMES, as_sent(PAYLOAD_BYTES))
+
+
+def test_a_decoder_pauses(decoding: Ends) -> None:
+    run = Run(decoding, "gateway", "decoder.frame-30:pause")
+    run.gateway.line()
+    decoder = decoder_of(run.gateway)
+    until(lambda: state_of(decoder) == "T", "the decoder stops itself")
+    time.sleep(PAUSE_SECONDS)
+    os.kill(decoder, signal.SIGCONT)
+    run.assert_exactly_once(PICTURES, of_its_width)
+
+
+@pytest.mark.parametrize("phase", ["before_send", "after_send"])
+def test_a_caption_publisher_is_killed(ends: Ends, phase: str) -> None:
+    gateway = ends.start_receiver()
+    sender = ends.start_sender("--set", "expect_captions=true")
+    publisher = ends.start_publisher(fault=f"publisher.{phase}:pause:40")
+    until_paused(publisher)
+    publisher.kill()
+    assert ends.start_publisher().wait() == 0, ends.said("captions")
+    assert sender.wait() == 0, ends.said("send")
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    right = as_sent(PAYLOAD_BYTES)
+    verdict = judge(folder_deliveries(ends.sink), ends.ledger, FRAMES, right)
+    assert (verdict.flaws, verdict.wordless) == ({}, [])
+
+
+def test_a_killed_sender_takes_its_caption_publisher_along(ends: Ends) -> None:
+    """One that stayed would take the caption channel from the next sender's."""
+    run = Run(ends, "sender", "sender.before_send:pause:40")
+    run.until_paused()
+    family = children(run.sender.pid)
+    assert family
+    run.sender.kill()
+    until(lambda: all(map(gone, family)), "the publisher ends with its sender")
+    run.restart("sender")
+    run.assert_exactly_once(FRAMES, as_sent(PAYLOAD_BYTES))
