@@ -15,7 +15,7 @@ from shared.wire.errors import Reason, WireError
 from shared.wire.limits import CONTENT_ID_BYTES, Limits
 from shared.wire.v1 import caption_channel_pb2, image_channel_pb2
 
-__all__ = ["Admission", "Model"]
+__all__ = ["LARGEST_SEQ", "Admission", "Model"]
 
 #: SQLite's integers end here.
 LARGEST_SEQ = (1 << 63) - 1

@@ -114,7 +114,7 @@ class Attachment:
         refusals, self._refusals = self._refusals, []
         for refusal in refusals:
             yield "refusal", refusal
-        said = False
+        said = bool(refusals)
         while self.current and self.flow.outcomes:
             outcomes = self.flow.outcomes[:OUTCOMES_IN_ACK]
             del self.flow.outcomes[:OUTCOMES_IN_ACK]
@@ -277,16 +277,19 @@ class Channel(ABC):
             await attachment.room()
             if not attachment.current:
                 return
-            await self._take(attachment, self._parsed(raw))
+            await self._take(attachment, raw)
             granted = attachment.flow.granted()
             if attachment.grew_enough(*granted):
                 attachment.wake()
         attachment.reading_over = True
         attachment.wake()
 
-    async def _take(self, attachment: Attachment, request: Request | None) -> None:
+    async def _take(self, attachment: Attachment, raw: bytes) -> None:
+        request = self._parsed(raw)
         if request is None or request.WhichOneof("message") in (None, "attach"):
+            # What the client counted cannot be known; but hardly more than this.
             attachment.flow.received += 1
+            attachment.flow.received_bytes += len(raw)
             problem = WireError(Reason.MALFORMED, f"{self.kind} message cannot be read")
             attachment.refuse(problem, None)
             return
@@ -351,8 +354,9 @@ class ImageChannel(Channel):
                 admission.check_frame(frame)
         except WireError as error:
             # It will never be accepted: that is its end, and the sender may forget it.
+            steps = session.skip(admission.rejected_frame(frame), str(error))
             attachment.refuse(error, frame.key.seq)
-            return session.skip(admission.rejected_frame(frame), str(error))
+            return steps
         if skip:
             return session.skip(frame, skip.reason)
         reached("gateway.after_receive")
@@ -384,8 +388,9 @@ class CaptionChannel(Channel):
         try:
             admission.check_caption(caption)
         except WireError as error:
+            steps = session.reject_caption(admission.rejected_caption(caption), str(error))
             attachment.refuse(error, caption.key.seq, caption.revision)
-            return session.reject_caption(admission.rejected_caption(caption), str(error))
+            return steps
         if not session.text_used:
             return session.reject_caption(caption, "the receiver's text encoder is another")
         return session.caption(caption)

@@ -98,23 +98,23 @@ class Flow:
         )
 
     def take(self, size: int) -> None:
-        """Count a message.
+        """Count a message, which gives its credit back where it is refused.
 
         Raises:
-            WireError: OVER_CREDIT; it does not count.
+            WireError: OVER_CREDIT.
         """
         frames, size_granted = self.granted()
-        if self.received + 1 > frames or self.received_bytes + size > size_granted:
+        self.received += 1
+        self.received_bytes += size
+        if self.received > frames or self.received_bytes > size_granted:
             raise WireError(
                 Reason.OVER_CREDIT,
-                f"message {self.received + 1} of {self.received_bytes + size} bytes in all is over"
-                f" the credit of {frames} messages and {size_granted} bytes",
+                f"message {self.received} of {self.received_bytes} bytes in all is over the credit of"
+                f" {frames} messages and {size_granted} bytes",
                 frames=frames,
                 bytes=size_granted,
             )
         self.account.check(size)
-        self.received += 1
-        self.received_bytes += size
 
     def hold(self, size: int) -> None:
         """Something is kept in memory."""

@@ -60,6 +60,7 @@ class Slot:
         wait_until: while it waits for a caption; None while it is being decoded.
         current: the words of the decode under way.
         upcoming: newer words, for the decode after that.
+        newest: the highest revision that has come, whatever became of it.
     """
 
     frame: Frame
@@ -67,6 +68,7 @@ class Slot:
     wait_until: float | None = None
     current: Caption | None = None
     upcoming: Caption | None = None
+    newest: int = 0
 
 
 class Joiner:
@@ -104,6 +106,7 @@ class Joiner:
         if caption is not None and not _fits(caption, frame):
             actions.append(_settle(caption, wire.DISPOSITION_REJECTED, "of another picture"))
             caption = None
+        slot.newest = caption.revision if caption else 0
         if caption is not None and caption.text is None:
             actions.append(_settle(caption, wire.DISPOSITION_NOTED))
             return [*actions, self._decode(slot, None)]
@@ -131,7 +134,7 @@ class Joiner:
         slot = self._slots.get(frame.key.seq)
         if slot is not None:  # another late caption brought the frame back a moment ago
             return self._newer(slot, caption)
-        slot = self._slots[frame.key.seq] = Slot(frame, first=False)
+        slot = self._slots[frame.key.seq] = Slot(frame, first=False, newest=caption.revision)
         return [self._decode(slot, caption)]
 
     def add_caption(self, caption: Caption) -> list[Action]:
@@ -144,6 +147,7 @@ class Joiner:
         if slot.wait_until is None:
             return self._newer(slot, caption)
         slot.wait_until = None
+        slot.newest = caption.revision
         if caption.text is None:
             return [_settle(caption, wire.DISPOSITION_NOTED), self._decode(slot, None)]
         return [self._decode(slot, caption)]
@@ -212,9 +216,9 @@ class Joiner:
         """A caption for a frame that is being decoded."""
         if not _fits(caption, slot.frame):
             return [_settle(caption, wire.DISPOSITION_REJECTED, "of another picture")]
-        known = max(one.revision for one in (slot.current, slot.upcoming, caption) if one)
-        if caption.revision < known:
+        if caption.revision < slot.newest:
             return [_settle(caption, wire.DISPOSITION_SUPERSEDED)]
+        slot.newest = caption.revision
         actions: list[Action] = []
         if slot.upcoming is not None:
             actions.append(_settle(slot.upcoming, wire.DISPOSITION_SUPERSEDED))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from receiver.session import Found, Session
 from receiver.work import Caption, Delivery, End, Frame, Key
-from shared.database import Database, Kind, checksum, sealed
+from shared.database import Database, Kind, Value, checksum, sealed
 from shared.wire.positions import Positions
 from shared.wire.v1 import types_pb2 as wire
 
@@ -155,7 +155,9 @@ class Ledger:
     def begin(self, row: StreamRow) -> None:
         """Store a stream as it enters an epoch, durable on return."""
         with self._database.transaction():
-            self._put_stream(row)
+            self.connection.execute(
+                "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?,?,?)", _sealed_stream(row)
+            )
 
     def claim(self, stream_id: str) -> None:
         """A picture sender has opened this stream. Positions stay as the last commit left them."""
@@ -163,17 +165,15 @@ class Ledger:
             if row.stream_id == stream_id:
                 self.begin(replace(row, claimed=True))
 
-    def _put_stream(self, row: StreamRow) -> None:
-        stored = sealed(
-            row.stream_id,
-            row.epoch,
-            row.session_id,
-            row.sender,
-            int(row.claimed),
-            row.images.to_message().SerializeToString(),
-            row.captions.to_message().SerializeToString(),
+    def _move_on(self, row: StreamRow) -> None:
+        """New positions; none where the stream has entered another epoch meanwhile."""
+        self.connection.execute(
+            "INSERT INTO streams VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (stream_id) DO UPDATE SET"
+            " sender=excluded.sender, claimed=excluded.claimed, images=excluded.images,"
+            " captions=excluded.captions, crc32c=excluded.crc32c"
+            " WHERE session_id=excluded.session_id",
+            _sealed_stream(row),
         )
-        self.connection.execute("INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?,?,?)", stored)
 
     # Ends
 
@@ -212,7 +212,7 @@ class Ledger:
                     ],
                 )
             for row in streams:
-                self._put_stream(row)
+                self._move_on(row)
             record(database)
             database.execute(
                 "INSERT OR REPLACE INTO counters VALUES (?,?,?)", sealed("next_offset", next_offset)
@@ -229,6 +229,7 @@ class Ledger:
         first = next((end for end in ends if end.frame_ended), None)
         return Found(
             caption_ended=any(end.revision == caption.revision for end in ends),
+            newest=max((end.revision for end in ends), default=0),
             frame_ended=first is not None,
             kept=self._kept(caption.key, first.content_id) if first else None,
         )
@@ -306,4 +307,16 @@ def _delivery(offset: int, end: End) -> Delivery:
         picture=end.picture,
         media_type=end.media_type,
         reason=end.reason,
+    )
+
+
+def _sealed_stream(row: StreamRow) -> tuple[Value, ...]:
+    return sealed(
+        row.stream_id,
+        row.epoch,
+        row.session_id,
+        row.sender,
+        int(row.claimed),
+        row.images.to_message().SerializeToString(),
+        row.captions.to_message().SerializeToString(),
     )

@@ -32,6 +32,7 @@ from receiver.work import (
 )
 from shared.bitstream.container import Container
 from shared.faults import reached
+from shared.wire.errors import Reason, WireError
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["Pipeline", "ends_of"]
@@ -87,8 +88,10 @@ class Pipeline:
         self._work_ready = asyncio.Event()
         self._ends: deque[tuple[Session, End]] = deque()
         self._ends_ready = asyncio.Event()
-        self._recalls = asyncio.Semaphore(RECALLS_AT_ONCE)
-        self._background: set[asyncio.Task[None]] = set()
+        self._questions: asyncio.Queue[tuple[Session, LookUp]] = asyncio.Queue()
+        #: Frames that a late caption brought back into memory.
+        self._recalled: set[tuple[Session, int]] = set()
+        self._recall_over = asyncio.Event()
         #: Why nothing is stored at present; empty while all is well.
         self.trouble = ""
 
@@ -102,6 +105,7 @@ class Pipeline:
             for _ in range(self._pool.width):
                 group.create_task(self._decode_batches())
             group.create_task(self._commit_batches())
+            group.create_task(self._look_up())
             group.create_task(self._purge())
 
     def close(self) -> None:
@@ -114,12 +118,26 @@ class Pipeline:
         return sum(map(len, self._waiting.values()))
 
     async def begin(self, row: StreamRow) -> None:
-        """Store a stream as it enters an epoch, durable on return."""
-        await self._in_storage(lambda: self._ledger.begin(row))
+        """Store a stream as it enters an epoch, durable on return.
+
+        Raises:
+            WireError: STORAGE.
+        """
+        await self._write(lambda: self._ledger.begin(row))
 
     async def claim(self, stream_id: str) -> None:
-        """Store that a picture sender has opened this stream."""
-        await self._in_storage(lambda: self._ledger.claim(stream_id))
+        """Store that a picture sender has opened this stream.
+
+        Raises:
+            WireError: STORAGE.
+        """
+        await self._write(lambda: self._ledger.claim(stream_id))
+
+    async def _write(self, call: Callable[[], None]) -> None:
+        try:
+            await self._in_storage(call)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise WireError(Reason.STORAGE, f"nothing can be stored now: {error}") from None
 
     async def compare(self, session: Session, step: Compare) -> None:
         """Tell a session whether a frame that came again is the same.
@@ -140,18 +158,31 @@ class Pipeline:
             elif isinstance(step, Settle):
                 self._end(session, [step.end])
             elif isinstance(step, LookUp):
-                task = asyncio.create_task(self._look_up(session, step))
-                self._background.add(task)
-                task.add_done_callback(self._background.discard)
+                self._questions.put_nowait((session, step))
 
     async def _in_storage(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._storage, call)
 
-    async def _look_up(self, session: Session, step: LookUp) -> None:
-        async with self._recalls:
-            found = await self._in_storage(lambda: self._ledger.look_up(step.caption))
-            self.perform(session, session.looked_up(step.caption, found))
+    async def _look_up(self) -> None:
+        """Answer sessions' questions, one at a time: late captions are not in a hurry."""
+        while True:
+            session, question = await self._questions.get()
+            while len(self._recalled) >= RECALLS_AT_ONCE:
+                self._recall_over.clear()
+                await self._recall_over.wait()
+            found = await self._in_storage(partial(self._ledger.look_up, question.caption))
+            steps = session.looked_up(question.caption, found)
+            seq = question.caption.key.seq
+            if found.kept is not None and seq in session.joiner:
+                self._recalled.add((session, seq))
+            self.perform(session, steps)
             self._on_end(session)
+
+    def _let_go(self, session: Session, seq: int) -> None:
+        """A frame that was recalled may not be in memory any more."""
+        if session.fenced or seq not in session.joiner:
+            self._recalled.discard((session, seq))
+            self._recall_over.set()
 
     # Decoding
 
@@ -230,6 +261,8 @@ class Pipeline:
         for session, own in by_session.items():
             self.perform(session, session.committed(own, *after[session]))
             self._on_end(session)
+        for session, end in batch:
+            self._let_go(session, end.key.seq)
 
     def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> None:
         """In the storage thread: outputs first, then the facts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from receiver.admission import Admission, Model, malformed
+from receiver.admission import LARGEST_SEQ, Admission, Model, malformed
 from receiver.flow import Account, Quota
 from receiver.joiner import JoinPolicy
 from receiver.ledger import StreamRow
@@ -89,6 +90,7 @@ class Registry:
         self._fenced = fenced
         self._sessions: dict[str, Session] = {}
         self._accounts: dict[str, tuple[Account, Account]] = {}
+        self._opening = asyncio.Lock()
         self.draining = False
 
     def __iter__(self) -> Iterator[Session]:
@@ -123,8 +125,12 @@ class Registry:
 
         Raises:
             WireError: MALFORMED, DRAINING, NOT_OWNER, NOT_YOURS, SESSION_UNKNOWN, STALE_EPOCH,
-            MODEL_UNKNOWN or OVER_QUOTA.
+            MODEL_UNKNOWN, OVER_QUOTA or STORAGE.
         """
+        async with self._opening:
+            return await self._open(request, sender)
+
+    async def _open(self, request: control_pb2.OpenSessionRequest, sender: str) -> Session:
         stream_id = request.stream_id
         if not STREAM_ID.fullmatch(stream_id):
             shown = stream_id[:MOST_SHOWN]
@@ -144,9 +150,9 @@ class Registry:
             raise WireError(Reason.SESSION_UNKNOWN, "no session of that id is known here")
         self._check_models(request.codecs)
         claims = request.channel == types_pb2.CHANNEL_IMAGES
-        session = await self._enter(
-            stream_id, self._epoch(row, request.epoch, claims), row, sender, claims
-        )
+        epoch = self._epoch(row, request.epoch, claims)
+        first_seq = min(request.first_seq, LARGEST_SEQ) if claims else 0
+        session = await self._enter(stream_id, epoch, row, sender, claims, first_seq)
         session.text_used &= self._same_text_encoder(request.codecs)
         flow = session.images if claims else session.captions
         flow.closed = False
@@ -202,26 +208,38 @@ class Registry:
         return asked
 
     async def _enter(
-        self, stream_id: str, epoch: int, row: StreamRow | None, sender: str, claims: bool
+        self,
+        stream_id: str,
+        epoch: int,
+        row: StreamRow | None,
+        sender: str,
+        claims: bool,
+        first_seq: int,
     ) -> Session:
         """The session of this epoch; made, and made durable, where it is not open."""
         session = self._sessions.get(stream_id)
         if session is not None and session.epoch == epoch:
+            session.begin_at(first_seq)
             if claims and not session.claimed:
                 session.claimed = True
-                await self._storage.claim(stream_id)
+                try:
+                    await self._storage.claim(stream_id)
+                except WireError:
+                    session.claimed = False
+                    raise
             return session
         if session is None:
             self._check_quota(sender)
-        else:
-            session.fence()
-            self._fenced(session)
         known = row if row is not None and row.epoch == epoch else None
         fresh = self._make(stream_id, epoch, known, sender)
         fresh.claimed |= claims
+        fresh.begin_at(first_seq)
+        await self._storage.begin(_row(fresh))
         self._sessions[stream_id] = fresh
         self._rows[stream_id] = _row(fresh)
-        await self._storage.begin(_row(fresh))
+        if session is not None:
+            session.fence()
+            self._fenced(session)
         log.info("stream %s: epoch %d opened by %s", stream_id, epoch, sender)
         return fresh
 

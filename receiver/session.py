@@ -21,6 +21,8 @@ __all__ = ["Compare", "Found", "LookUp", "Session", "Step", "content_changed"]
 
 #: Most separate ranges in the caption positions: a publisher that leaves gaps for ever stays bounded.
 CAPTION_GAPS = 4096
+#: Of an outcome; the ledger has the rest.
+REASON_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ class Found:
 
     Attributes:
         caption_ended: this very revision has ended before.
+        newest: the highest revision that has ended; 0 for none.
         frame_ended: the frame has had its first disposition.
         kept: the frame, while its container is kept for late captions.
     """
 
     caption_ended: bool
+    newest: int
     frame_ended: bool
     kept: Frame | None
 
@@ -74,6 +78,8 @@ class Session:
         self.session_id = session_id
         self.sender = sender
         self.limits = limits
+        #: Numbers below it the sender will never send, whatever this ledger knows of them.
+        self._floor = 0
         #: A newer epoch has begun: what is still under way here has no effect.
         self.fenced = False
         #: A picture sender has opened it; a caption publisher alone does not claim an epoch.
@@ -183,18 +189,25 @@ class Session:
             self._let_go(caption)
             self.captions.report(_outcome(caption, wire.DISPOSITION_DUPLICATE))
             return []
+        if caption.revision < found.newest:
+            return [Settle(caption_end(caption, wire.DISPOSITION_SUPERSEDED))]
         seq = caption.key.seq
-        if not found.frame_ended or seq in self.joiner:
+        # A picture that counts as ended without a row is one that will never come.
+        if seq in self.joiner or not (found.frame_ended or seq in self.images.positions):
             return self.joiner.add_caption(caption)
+        return self._late(caption, found.kept)
+
+    def _late(self, caption: Caption, kept: Frame | None) -> Sequence[Step]:
+        """A caption whose picture has ended."""
         if caption.text is None:
             return [Settle(caption_end(caption, wire.DISPOSITION_NOTED))]
-        if found.kept is None:
+        if kept is None:
             late = "the window for late captions is over"
             return [Settle(caption_end(caption, wire.DISPOSITION_EXPIRED, late))]
-        if caption.content_id and caption.content_id != found.kept.content_id:
+        if caption.content_id not in (b"", kept.content_id):
             other = "of another picture"
             return [Settle(caption_end(caption, wire.DISPOSITION_REJECTED, other))]
-        return self.joiner.add_late(found.kept, caption)
+        return self.joiner.add_late(kept, caption)
 
     def compared(self, key: Key) -> None:
         """The frame of a :class:`Compare` has the content that it had."""
@@ -212,6 +225,7 @@ class Session:
                 captions.add(end.key.seq)
         while captions.gaps > CAPTION_GAPS:
             captions.close_lowest_gap()
+        images.raise_to(self._floor)
         return images, captions
 
     def committed(
@@ -222,7 +236,12 @@ class Session:
         steps: list[Step] = []
         for end in ends:
             seq = end.key.seq
-            outcome = wire.Outcome(seq=seq, revision=end.revision, disposition=end.disposition)
+            outcome = wire.Outcome(
+                seq=seq,
+                revision=end.revision,
+                disposition=end.disposition,
+                reason=end.reason.encode()[:REASON_BYTES].decode(errors="ignore"),
+            )
             if end.frame_ended:
                 self.images.report(outcome)
             if end.caption_ended and end.caption is not None:
@@ -233,6 +252,14 @@ class Session:
             if end.frame is not None and seq not in self.joiner and seq in self._charged:
                 self.images.release(self._charged.pop(seq))
         return steps
+
+    def begin_at(self, seq: int) -> None:
+        """The picture sender will never send a number below ``seq``: such pictures count as ended.
+
+        Their captions do not: a publisher may be behind, and its words are still to be used.
+        """
+        self._floor = max(self._floor, seq)
+        self.images.positions.raise_to(self._floor)
 
     def fence(self) -> None:
         """A newer epoch has begun: give back what this one holds; what still ends counts for nobody."""

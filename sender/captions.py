@@ -133,6 +133,7 @@ async def publish(settings: CaptionSettings) -> Counter[str]:
     route = Route(
         settings.to,
         lambda address: client_channel(address, security),
+        settings.stall_seconds,
         settings.reconnect_seconds or None,
     )
     while True:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from sender.window import AnyItem, Ended, SendWindow
@@ -36,8 +36,6 @@ log = logging.getLogger("sidewire.sender")
 
 CONTROL_SECONDS = 10.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
-#: Nothing heard for so long while something is unacked: attach again. Credit or acks may have been lost.
-STALL_SECONDS = 60.0
 
 Call = grpc.aio.StreamStreamCall[Any, Any]
 Connect = Callable[[str], grpc.aio.Channel]
@@ -49,11 +47,14 @@ class Route:
 
     Attributes:
         address: host:port that was given; redirects are followed from there.
+        stall_seconds: in which something is unacked and nothing ends before the channel is attached
+            again: a message, or credit for it, may have been lost.
         give_up_seconds: without a connection; None for never.
     """
 
     address: str
     connect: Connect
+    stall_seconds: float
     give_up_seconds: float | None = None
 
 
@@ -89,6 +90,8 @@ class Link(ABC, Generic[AnyItem]):
         self.window = window
         self._changed = asyncio.Event()
         self._draining = False
+        #: Items that have ended.
+        self._ends = 0
         self._first_attach: float | None = None
         #: Seconds from the first attach to the last end so far.
         self.seconds = 0.0
@@ -137,8 +140,12 @@ class Link(ABC, Generic[AnyItem]):
             try:
                 await self._connection()
             except (Lost, WireError) as error:
+                if _cancelling():  # at the moment in which the connection ended
+                    raise asyncio.CancelledError from None
                 if self.connections > connections:
                     backoff, alone_since = FIRST_BACKOFF, loop.time()
+                else:
+                    self._address = self._route.address  # a redirect may have led nowhere
                 if isinstance(error, WireError):
                     self._follow(error)
                 patience = self._route.give_up_seconds
@@ -188,6 +195,8 @@ class Link(ABC, Generic[AnyItem]):
     async def _open(self, channel: grpc.aio.Channel) -> Standing:
         control = control_pb2_grpc.ControlServiceStub(channel)
         answer = await control.OpenSession(self.request(), timeout=CONTROL_SECONDS)
+        if answer is None:
+            raise Lost("the answer to OpenSession cannot be read")
         if answer.stream_id != self.stream_id:
             raise Lost(f"asked for stream {self.stream_id!r}, got {answer.stream_id!r}")
         images = self.channel == wire.CHANNEL_IMAGES
@@ -197,7 +206,7 @@ class Link(ABC, Generic[AnyItem]):
             answer.session_id,
             answer.image_endpoint if images else answer.caption_endpoint,
             answer.limits,
-            Positions.from_message(answer.image_positions if images else answer.caption_positions),
+            _positions(answer.image_positions if images else answer.caption_positions),
         )
         await self.opened(standing)
         return standing
@@ -210,31 +219,56 @@ class Link(ABC, Generic[AnyItem]):
         )()
         attach = wire.Attach(session_id=standing.session_id, epoch=standing.epoch)
         await call.write(self.attach_message(attach))
-        first: Any = await asyncio.wait_for(call.read(), CONTROL_SECONDS)
+        try:
+            async with asyncio.timeout(CONTROL_SECONDS):
+                first = await _next(call)
+        except TimeoutError:
+            raise Lost(f"nothing heard for {CONTROL_SECONDS:g} s") from None
         if first is grpc.aio.EOF:
-            _raise_status(await call.code(), await call.details(), await call.trailing_metadata())
+            await _raise_end(call)
         if first.WhichOneof("message") != "attached":
             raise Lost("the receiver did not begin with attached")
+        _positions(first.attached.positions)
         self.connections += 1
         self._draining = False
         if self._first_attach is None:
             self._first_attach = time.monotonic()
-        await self.ended(self.window.attached(first.attached))
-        writer = asyncio.create_task(self._write(call, standing))
-        writer.add_done_callback(
-            lambda task: task.cancelled() or task.exception() is None or call.cancel()
-        )
+        await self._over(self.window.attached(first.attached))
         try:
-            await self._read(call, standing)
+            async with asyncio.TaskGroup() as group:
+                others = [
+                    group.create_task(self._write(call, standing)),
+                    group.create_task(self._watch()),
+                ]
+                await self._read(call, standing)
+                for other in others:
+                    other.cancel()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         finally:
-            writer.cancel()
             call.cancel()
-            with suppress(asyncio.CancelledError, asyncio.InvalidStateError):
-                await writer
         if self.window.finished:
             await self._close(channel, standing)
 
+    async def _over(self, ended: list[Ended[AnyItem]]) -> None:
+        self._ends += len(ended)
+        await self.ended(ended)
+
+    async def _watch(self) -> None:
+        """Until something has been unacked for too long without anything that ended."""
+        seconds = self._route.stall_seconds
+        while True:
+            ends, waiting = self._ends, len(self.window) > 0
+            await asyncio.sleep(seconds)
+            if waiting and ends == self._ends:
+                raise Lost(f"nothing ended for {seconds:g} s")
+
     async def _write(self, call: Call, standing: Standing) -> None:
+        # Where the call is over, the reader hears why.
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._send(call, standing)
+
+    async def _send(self, call: Call, standing: Standing) -> None:
         loop = asyncio.get_running_loop()
         while True:
             item = None if self._draining else self.window.next(loop.time())
@@ -251,22 +285,17 @@ class Link(ABC, Generic[AnyItem]):
             wait = None if again is None else max(0.0, again - loop.time())
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
 
     async def _read(self, call: Call, standing: Standing) -> None:
         """Until the receiver or the work is done."""
         while not self.window.finished:
-            try:
-                patience = STALL_SECONDS if len(self.window) else None
-                response = await asyncio.wait_for(call.read(), patience)
-            except TimeoutError:
-                raise Lost(f"nothing heard for {STALL_SECONDS:g} s") from None
+            response = await _next(call)
             if response is grpc.aio.EOF:
                 if self.window.finished:
                     return
-                _raise_status(
-                    await call.code(), await call.details(), await call.trailing_metadata()
-                )
+                await _raise_end(call)
             await self._take(response, standing)
             self._changed.set()
 
@@ -277,7 +306,7 @@ class Link(ABC, Generic[AnyItem]):
             crc32c = ack_crc(standing.stream_id, standing.epoch, ack.positions, ack.outcomes)
             if crc32c != ack.crc32c:
                 raise Lost("an ack's checksum differs")
-            await self.ended(self.window.ack(ack))
+            await self._over(self.window.ack(ack))
             self.seconds = time.monotonic() - (self._first_attach or 0.0)
         elif kind == "credit":
             self.window.credit(response.credit)
@@ -297,10 +326,12 @@ class Link(ABC, Generic[AnyItem]):
             self._draining = True  # the receiver ends the stream when it is ready to
         elif error.reason.turn is Turn.STOP:
             raise error
-        elif refusal.HasField("seq"):
+        elif not refusal.HasField("seq"):
+            raise Lost(f"the receiver cannot read what was sent: {error}")
+        else:
             item = self.window.refusal(refusal.seq, error, asyncio.get_running_loop().time())
             if item is not None:
-                await self.ended([Ended(item, wire.DISPOSITION_REJECTED)])
+                await self._over([Ended(item, wire.DISPOSITION_REJECTED)])
 
     async def _close(self, channel: grpc.aio.Channel, standing: Standing) -> None:
         control = control_pb2_grpc.ControlServiceStub(channel)
@@ -308,6 +339,31 @@ class Link(ABC, Generic[AnyItem]):
             session_id=standing.session_id, channel=self.channel
         )
         await control.CloseSession(request, timeout=CONTROL_SECONDS)
+
+
+def _cancelling() -> bool:
+    """Whether this task is to end, and only something else that ended has hidden that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _next(call: Call) -> Any:
+    """The receiver's next message, or EOF."""
+    response = await call.read()
+    if response is None:  # so gRPC says that it could not be parsed
+        raise Lost("a message of the receiver cannot be read")
+    return response
+
+
+async def _raise_end(call: Call) -> NoReturn:
+    _raise_status(await call.code(), await call.details(), await call.trailing_metadata())
+
+
+def _positions(message: wire.Positions) -> Positions:
+    try:
+        return Positions.from_message(message)
+    except SidewireError as error:
+        raise Lost(str(error)) from None
 
 
 def _raise(error: grpc.aio.AioRpcError) -> NoReturn:
@@ -318,7 +374,8 @@ def _raise_status(code: grpc.StatusCode, details: str | None, metadata: Any) -> 
     """Our own error where the status carries one, else a lost connection."""
     for key, value in metadata or ():
         if key == "grpc-status-details-bin":
-            error = WireError.from_status(Status.FromString(value))
-            if error is not None:
-                raise error
+            with suppress(DecodeError):
+                error = WireError.from_status(Status.FromString(value))
+                if error is not None:
+                    raise error
     raise Lost(f"{code.name}: {details}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -16,6 +17,8 @@ from shared.wire.v1 import control_pb2, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["PictureLink", "duration"]
+
+log = logging.getLogger("sidewire.sender")
 
 
 def duration(seconds: float | None) -> Duration | None:
@@ -36,6 +39,7 @@ class PictureLink(Link[Outgoing]):
         ttl: seconds after which a frame is not worth decoding.
         enter: makes an epoch and session durable before anything is sent in it.
         forget: makes durable that frames have ended.
+        first_seq: the lowest number that may still be sent.
     """
 
     role = "sender"
@@ -56,6 +60,7 @@ class PictureLink(Link[Outgoing]):
         ttl: float | None,
         enter: Callable[[int, str], Awaitable[None]],
         forget: Callable[[Sequence[int]], Awaitable[None]],
+        first_seq: Callable[[], int],
     ) -> None:
         super().__init__(route, stream_id, window)
         self._epoch, self._session_id = epoch, session_id
@@ -64,6 +69,7 @@ class PictureLink(Link[Outgoing]):
         self._ttl = duration(ttl)
         self._enter = enter
         self._forget = forget
+        self._first_seq = first_seq
         #: Frames by how they ended.
         self.dispositions: Counter[str] = Counter()
 
@@ -74,12 +80,14 @@ class PictureLink(Link[Outgoing]):
             epoch=self._epoch,
             resume_session_id=self._session_id,
             codecs=self._codecs,
+            first_seq=self._first_seq(),
         )
 
     def forget_session(self) -> None:
         self._session_id = ""
 
     async def opened(self, standing: Standing) -> None:
+        self.window.largest = standing.limits.frame_bytes
         if (standing.epoch, standing.session_id) != (self._epoch, self._session_id):
             self._epoch, self._session_id = standing.epoch, standing.session_id
             await self._enter(standing.epoch, standing.session_id)
@@ -112,6 +120,11 @@ class PictureLink(Link[Outgoing]):
         if not ended:
             return
         await self._forget([one.item.seq for one in ended])
+        for one in ended:
+            if one.reason and one.item.container:  # one without was reported when it was skipped
+                log.warning(
+                    "%s (seq %d) was not decoded: %s", one.item.name, one.item.seq, one.reason
+                )
         self.dispositions.update(
             wire.Disposition.Name(one.disposition).removeprefix("DISPOSITION_") for one in ended
         )

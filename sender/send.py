@@ -88,6 +88,8 @@ class Sender:
         self._between: asyncio.Queue[Outgoing | None] = asyncio.Queue(BETWEEN)
         self._room = asyncio.Event()
         place = journal.place()
+        #: The first number that is not in the journal yet.
+        self._next_seq = place.next_seq
         expects = settings.expect_captions
         security = settings.security()
         codec = encoders.codec_id
@@ -95,6 +97,7 @@ class Sender:
             Route(
                 settings.images,
                 lambda address: client_channel(address, security),
+                settings.stall_seconds,
                 settings.reconnect_seconds or None,
             ),
             place.stream_id,
@@ -106,6 +109,7 @@ class Sender:
             ttl=settings.ttl,
             enter=lambda epoch, session_id: self._stored(partial(journal.enter, epoch, session_id)),
             forget=self._forget,
+            first_seq=self._first_seq,
         )
 
     async def run(self) -> Sent:
@@ -149,6 +153,10 @@ class Sender:
             self._link.seconds,
         )
 
+    def _first_seq(self) -> int:
+        lowest = self._window.lowest()
+        return self._next_seq if lowest is None else lowest
+
     @property
     def left(self) -> int:
         """Frames in the journal that have not ended."""
@@ -180,6 +188,7 @@ class Sender:
                 await self._stored(partial(self._journal.add, frames))
             for frame in frames:
                 self._window.add(frame)
+                self._next_seq = frame.seq + 1
             self._link.changed()
             while self._window.bytes > self._settings.journal_bytes:
                 self._room.clear()

@@ -32,6 +32,12 @@ Rate = Annotated[Positive | None, Field(description="most messages a second; uns
 Reconnect = Annotated[
     Seconds, Field(description="without a connection after which to give up; 0 for never")
 ]
+Stall = Annotated[
+    Positive,
+    Field(
+        description="seconds without an end, while something is unacked, before it attaches anew"
+    ),
+]
 
 # What a caption publisher can be told to do to its captions, for experiments.
 Which = Annotated[int, Field(ge=0, description="which caption of a picture that has several")]
@@ -91,6 +97,7 @@ class CaptionSettings(CallerSettings):
     repeat: Repeat = 1
     rate: Rate = None
     ttl: Ttl = None
+    stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
 
     which: Which = 0
@@ -104,7 +111,14 @@ class CaptionSettings(CallerSettings):
 
 
 #: Settings of a sender that its caption publisher has too, and how those begin that are for it alone.
-AS_THE_PUBLISHER = (*CallerSettings.model_fields, "feed", "repeat", "rate", "reconnect_seconds")
+AS_THE_PUBLISHER = (
+    *CallerSettings.model_fields,
+    "feed",
+    "repeat",
+    "rate",
+    "stall_seconds",
+    "reconnect_seconds",
+)
 OF_CAPTIONS = "caption_"
 
 
@@ -126,6 +140,7 @@ class SendSettings(CallerSettings):
     repeat: Repeat = 1
     rate: Rate = None
     ttl: Ttl = None
+    stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
 
     codec: str = Field("base", description="codec's name")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from shared.wire.errors import Turn, WireError
+from shared.wire.errors import Reason, Turn, WireError
 from shared.wire.positions import Positions
 from shared.wire.v1 import types_pb2 as wire
 
@@ -43,13 +43,15 @@ class Ended(Generic[AnyItem]):
 
     item: AnyItem
     disposition: wire.Disposition
+    reason: str = ""
 
 
 class SendWindow(Generic[AnyItem]):
     """Unacked items of one channel.
 
     Attributes:
-        failures: (item, error) of those that must never be sent again.
+        failures: (item, error) of those whose number is taken by other content.
+        largest: what a receiver takes at most; a larger item goes out as a word without it.
     """
 
     def __init__(self) -> None:
@@ -60,6 +62,7 @@ class SendWindow(Generic[AnyItem]):
         self._sent = (0, 0)
         self._exhausted = False
         self.bytes = 0
+        self.largest: int | None = None
         self.failures: list[tuple[AnyItem, WireError]] = []
 
     def __len__(self) -> int:
@@ -97,7 +100,7 @@ class SendWindow(Generic[AnyItem]):
     def ack(self, ack: wire.Ack) -> list[Ended[AnyItem]]:
         """Ends that are durable at the receiver."""
         ended = [
-            Ended(item, outcome.disposition)
+            Ended(item, outcome.disposition, outcome.reason)
             for outcome in ack.outcomes
             if (item := self._drop(outcome.seq)) is not None
         ]
@@ -109,15 +112,19 @@ class SendWindow(Generic[AnyItem]):
         return ended
 
     def refusal(self, seq: int, error: WireError, now: float) -> AnyItem | None:
-        """One item was refused; the item if it is never to be sent again."""
+        """One item was refused; the item if it has no end to wait for.
+
+        Where the receiver gives an item up, it says so durably: the item is kept until that ack.
+        """
         if seq not in self._unacked:
             return None
-        if error.reason.turn is Turn.GIVE_UP:
+        if error.reason is Reason.CONTENT_CHANGED:  # the number is another's, and so is its end
             item = self._drop(seq)
             if item is not None:
                 self.failures.append((item, error))
             return item
-        heapq.heappush(self._later, (now + RESEND_SECONDS, seq))
+        if error.reason.turn is not Turn.GIVE_UP:
+            heapq.heappush(self._later, (now + RESEND_SECONDS, seq))
         return None
 
     def next(self, now: float) -> AnyItem | None:
@@ -129,12 +136,17 @@ class SendWindow(Generic[AnyItem]):
         if not self._ready:
             return None
         item = self._unacked[self._ready[0]]
-        sent = (self._sent[0] + 1, self._sent[1] + item.size)
+        fits = self.largest is None or item.size <= self.largest
+        sent = (self._sent[0] + 1, self._sent[1] + item.size * fits)
         if sent[0] > self._credit[0] or sent[1] > self._credit[1]:
             return None
         self._ready.popleft()
         self._sent = sent
         return item
+
+    def lowest(self) -> int | None:
+        """The lowest number that has not ended; None where all have."""
+        return min(self._unacked, default=None)
 
     def retry_at(self) -> float | None:
         """When a refused item may be sent again."""

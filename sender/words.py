@@ -84,6 +84,7 @@ class CaptionLink(Link[Words]):
 
     async def opened(self, standing: Standing) -> None:
         self._epoch = standing.epoch
+        self.window.largest = standing.limits.caption_bytes
         if not self._started.done():
             self._started.set_result(standing.positions)
 

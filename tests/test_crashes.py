@@ -93,10 +93,9 @@ class Run:
 
     def __init__(self, ends: Ends, who: str, fault: str) -> None:
         self.ends = ends
-        self._captions = ("--captions", ends.captions)
         faults = {"gateway": "", "sender": ""} | {who: fault}
         self.gateway = ends.start_receiver(fault=faults["gateway"])
-        self.sender = ends.start_sender(*self._captions, fault=faults["sender"])
+        self.sender = ends.start_sender(captions=True, fault=faults["sender"])
         self._faulty = self.gateway if who == "gateway" else self.sender
 
     def until_paused(self) -> None:
@@ -112,7 +111,7 @@ class Run:
         if who == "gateway":
             self.gateway = self.ends.start_receiver()
         else:
-            self.sender = self.ends.start_sender(*self._captions)
+            self.sender = self.ends.start_sender(captions=True)
 
     def finish(self) -> None:
         """Wait for the sender's own end, then drain the gateway."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cluster.benchmarks.effects import Verdict, as_sent, folder_deliveries, judge
-from cluster.benchmarks.processes import Ends, Program
+from cluster.benchmarks.processes import Ends, Program, result
 from cluster.benchmarks.wire import write_feed
-from tests.processes import until_delivered
+from tests.processes import until, until_delivered
 
 FRAMES, PAYLOAD_BYTES = 120, 600
 #: Some way into a run that this rate makes a second and a half long.
@@ -31,8 +31,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ends(tmp_path: Path, feed: Path) -> Iterator[Ends]:
-    echo = ("--caption-wait", "0.5", "--set", "decoder=benchmark-echo")
-    with Ends(tmp_path, feed, receive=echo) as both:
+    with Ends(tmp_path, feed) as both:
         yield both
 
 
@@ -47,19 +46,24 @@ def verdict(ends: Ends, epoch: int = 1) -> Verdict:
     return judge(folder_deliveries(ends.sink), ends.ledger, FRAMES, right, epoch)
 
 
+def held(ends: Ends) -> int:
+    """Pictures in the receiver's memory."""
+    sessions = result(("status", "--images", ends.images))["sessions"]
+    return sum(one["images"]["held"] for one in sessions)
+
+
 # Stopped in order
 
 
 def test_a_stopped_sender_goes_on_where_it_was(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    captions = ("--captions", ends.captions)
-    sender = ends.start_sender(*captions, *SLOWLY)
+    sender = ends.start_sender(*SLOWLY, captions=True)
     until_delivered(ends.sink, SOME)
     assert stop(sender) == WORK_LEFT
     assert "frames are in the journal and will be sent again" in ends.said("send")
     assert "Traceback" not in ends.said("send")
 
-    again = ends.start_sender(*captions)
+    again = ends.start_sender(captions=True)
     assert again.wait() == DONE, ends.said("send")
     assert again.line()["epoch"] == 1
     assert stop(receiver) == DONE
@@ -68,7 +72,7 @@ def test_a_stopped_sender_goes_on_where_it_was(ends: Ends) -> None:
 
 def test_a_stopped_receiver_finishes_what_it_holds(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender("--captions", ends.captions, *SLOWLY)
+    sender = ends.start_sender(*SLOWLY, captions=True)
     until_delivered(ends.sink, SOME)
     assert stop(receiver) == DONE
     assert "drained: 0 pictures" in ends.said("receive")
@@ -81,11 +85,14 @@ def test_a_stopped_receiver_finishes_what_it_holds(ends: Ends) -> None:
 
 
 def test_a_receiver_that_must_stop_early_leaves_its_work_to_the_sender(ends: Ends) -> None:
-    receiver = ends.start_receiver("--set", "drain_seconds=0", "--set", "image_window_frames=10")
+    receiver = ends.start_receiver(
+        *("--caption-wait", 1000, "--set", "drain_seconds=0", "--set", "image_window_frames=10")
+    )
+    receiver.line()
     sender = ends.start_sender("--set", "expect_captions=true")
-    until_delivered(ends.sink, SOME)  # ten by ten, as nobody sends captions
+    until(lambda: held(ends) == 10, "ten wait for captions that nobody sends")
     assert stop(receiver) == WORK_LEFT
-    assert "pictures and 0 captions were held; their senders have them" in ends.said("receive")
+    assert "10 pictures and 0 captions were held; their senders have them" in ends.said("receive")
 
     receiver = ends.start_receiver()
     assert sender.wait() == DONE, ends.said("send")
@@ -95,13 +102,13 @@ def test_a_receiver_that_must_stop_early_leaves_its_work_to_the_sender(ends: End
 
 def test_both_are_stopped_and_go_on(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender("--captions", ends.captions, *SLOWLY)
+    sender = ends.start_sender(*SLOWLY, captions=True)
     until_delivered(ends.sink, SOME)
     receiver.signal(signal.SIGTERM)
     assert (stop(sender), receiver.wait()) == (WORK_LEFT, DONE)
 
     receiver = ends.start_receiver()
-    sender = ends.start_sender("--captions", ends.captions)
+    sender = ends.start_sender(captions=True)
     assert sender.wait() == DONE, ends.said("send")
     assert stop(receiver) == DONE
     assert (verdict(ends).flaws, verdict(ends).wordless) == ({}, [])
@@ -109,12 +116,12 @@ def test_both_are_stopped_and_go_on(ends: Ends) -> None:
 
 def test_a_sender_can_be_stopped_while_only_captions_are_left(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender("--captions", ends.captions, "--caption-delay", 1000)
+    sender = ends.start_sender("--caption-delay", 1000, captions=True)
     until_delivered(ends.sink, FRAMES)
     assert stop(sender) == WORK_LEFT
     assert "Traceback" not in ends.said("send")
 
-    again = ends.start_sender("--captions", ends.captions)
+    again = ends.start_sender(captions=True)
     assert again.wait() == DONE, ends.said("send")
     assert stop(receiver) == DONE
     assert (verdict(ends).flaws, verdict(ends).wordless) == ({}, [])

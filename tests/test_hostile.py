@@ -16,6 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from cluster.benchmarks.processes import receiver
 from receiver.channels import MOST_REFUSALS
 from receiver.decoders.noop import NoOpPool
 from receiver.flow import Quota
@@ -75,9 +76,7 @@ async def goes_on(images: Talk, seq: int) -> None:
 async def goes_on_with_words(local: Local, words: Talk) -> None:
     """The very caption stream that was abused still takes words that a picture is decoded with."""
     peer = await local.peer()
-    images = await local.talk(
-        peer, IMAGES, words.session.stream_id, epoch=words.session.epoch
-    )
+    images = await local.talk(peer, IMAGES, words.session.stream_id, epoch=words.session.epoch)
     seq = images.positions.cumulative
     await images.send(frame=images.frame(seq, good(seq), expects_caption=True))
     await words.send(caption=words.caption(seq, "two people", revision=2**31 - 1))
@@ -219,9 +218,7 @@ def test_attaching_wrongly(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_who_never_attaches_is_sent_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_never_attaches_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.channels.ATTACH_SECONDS", 0.05)
 
     async def run() -> None:
@@ -341,9 +338,14 @@ def test_duplicates_and_changed_content(tmp_path: Path) -> None:
 def claims(width: int, height: int, length: int = 4, payload: bytes = bytes(4)) -> bytes:
     """A container whose header says what it likes."""
     head = b"S\xd7\x10\x01" + bytes(4)
-    return head + b"".join(map(write_varint, (width, height))) + b"\4" + write_varint(
-        length
-    ) + bytes(4) + payload
+    return (
+        head
+        + b"".join(map(write_varint, (width, height)))
+        + b"\4"
+        + write_varint(length)
+        + bytes(4)
+        + payload
+    )
 
 
 def other_codec(codec_id: int, model_id: bytes) -> bytes:
@@ -800,7 +802,13 @@ async def checksum_of_another_epoch(scene: Scene) -> None:
 
 
 async def garbage(scene: Scene) -> None:
-    for raw in (b"", b"\0", b"\xff" * 500, b"\x12\xff\xff\xff\xff\x0f", b"\x12\x04\x22\x02\xc3\x28"):
+    for raw in (
+        b"",
+        b"\0",
+        b"\xff" * 500,
+        b"\x12\xff\xff\xff\xff\x0f",
+        b"\x12\x04\x22\x02\xc3\x28",
+    ):
         await scene.words.send_raw(raw)
 
 
@@ -991,3 +999,76 @@ def test_limits_stated_are_limits_kept(tmp_path: Path) -> None:
             assert error.details == {"value": "24", "limit": "24"}
 
     asyncio.run(run())
+
+
+# Memory
+
+
+def memory(pid: int, which: str) -> int:
+    """``VmRSS`` (now) or ``VmHWM`` (most so far) of a process, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == which:
+            return int(value.split()[0]) << 10
+    raise AssertionError(f"no {which} of process {pid}")
+
+
+def test_memory_stays_within_the_windows(tmp_path: Path) -> None:
+    """10,000 long captions, frames of the largest size, and clients that never read, all at once.
+
+    Hundreds of megabytes are sent. What may be kept is both windows of each stream; beside them there is what
+    HTTP/2 lets clients send ahead, a few messages that are being looked at, and the allocator's waste.
+    """
+    mega = 1 << 20
+    windows = {"image_window_bytes": 8 * mega, "caption_window_bytes": 4 * mega}
+    options = windows | {"frame_bytes": mega, "caption_wait": 600, "drain_seconds": 0}
+    headroom = 32 * mega
+    words = [f"{name}={value}" for name, value in options.items()]
+    words += ["decoder=benchmark-noop", "sink_kind=none"]
+    settings = [word for one in words for word in ("--set", one)]
+
+    async def attack(images: str, captions: str) -> None:
+        peer = Peer(images, captions, [], 60)
+        deaf = Peer(images, captions, [], 60)
+        pictures = await peer.open(IMAGES)
+        unread = await deaf.open(IMAGES)
+        async with (
+            peer.attach(IMAGES, pictures) as frames,
+            peer.attach(CAPTIONS, pictures) as texts,
+            deaf.attach(IMAGES, unread) as never_reads,
+        ):
+            largest = good(0, mega - 100)
+
+            async def send_frames() -> None:
+                for seq in range(100):
+                    await frames.send(frame=frames.frame(seq, largest, expects_caption=True))
+
+            async def send_captions() -> None:
+                for number in range(10_000):
+                    await texts.send(caption=texts.caption(1000 + number, "x" * 16_000))
+
+            async def send_and_never_read() -> None:
+                while True:
+                    await never_reads.send_raw(b"\xff" * 2000)
+
+            deafness = asyncio.create_task(send_and_never_read())
+            answered = asyncio.gather(
+                frames.until(lambda: len(frames.refusals) >= 100 - 8),
+                texts.until(lambda: len(texts.refusals) >= 10_000 - (4 * mega) // 16_000),
+            )
+            await asyncio.gather(send_frames(), send_captions(), answered)
+            # Meanwhile, and after it all, a good client is served.
+            fine = Peer(images, captions, [], 60)
+            async with fine.attach(IMAGES, await fine.open(IMAGES)) as good_client:
+                await goes_on(good_client, 0)
+            await fine.close()
+            deafness.cancel()
+        for one in (peer, deaf):
+            await one.close()
+
+    with receiver(tmp_path / "state", *settings) as running:
+        pid = running.program.pid
+        before = memory(pid, "VmRSS")
+        asyncio.run(attack(running.images, running.captions))
+        grown = memory(pid, "VmHWM") - before
+        assert grown < sum(windows.values()) + headroom, f"{grown / mega:.0f} MB"

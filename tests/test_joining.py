@@ -99,6 +99,7 @@ class Receiver:
         kept = first.frame if first is not None and first.picture_made else None
         found = Found(
             caption_ended=(seq, step.caption.revision) in self.durable,
+            newest=max((end.revision for end in ends), default=0),
             frame_ended=first is not None,
             kept=kept,
         )

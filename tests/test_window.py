@@ -18,6 +18,8 @@ DECODED = wire.DISPOSITION_DECODED_NO_TEXT
 UNKNOWN = 1 << 40
 AGAIN = [reason for reason in Reason if reason.turn is Turn.RESEND]
 NEVER = [reason for reason in Reason if reason.turn is Turn.GIVE_UP]
+#: Those after which the receiver says durably that it is over.
+ENDED_THERE = [reason for reason in NEVER if reason is not Reason.CONTENT_CHANGED]
 
 
 @dataclass(frozen=True)
@@ -168,17 +170,27 @@ class Sending(RuleBasedStateMachine):
             self.refused[seq] = self.now + RESEND_SECONDS
 
     @precondition(lambda self: self.sent)
-    @rule(data=st.data(), reason=st.sampled_from(NEVER))
+    @rule(data=st.data(), reason=st.sampled_from(ENDED_THERE))
     def refuse_for_good(self, data: st.DataObject, reason: Reason) -> None:
+        """It is not sent again on this connection, and kept until an ack says that this is durable."""
+        seq = data.draw(st.sampled_from(sorted(self.sent)))
+        assert self.window.refusal(seq, WireError(reason, "never"), self.now) is None
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def refuse_the_number(self, data: st.DataObject) -> None:
         seq = data.draw(st.sampled_from(sorted(self.sent)))
         parcel = self.unacked[seq]
-        assert self.window.refusal(seq, WireError(reason, "never"), self.now) is parcel
+        taken = WireError(Reason.CONTENT_CHANGED, "taken")
+        assert self.window.refusal(seq, taken, self.now) is parcel
         self.forget(seq)
         self.failed.append(seq)
 
     @rule(reason=st.sampled_from(AGAIN + NEVER))
     def refuse_what_is_unknown(self, reason: Reason) -> None:
+        again = self.window.retry_at()
         assert self.window.refusal(UNKNOWN, WireError(reason, "who"), self.now) is None
+        assert self.window.retry_at() == again
 
     # Always
 
@@ -264,6 +276,16 @@ def test_an_item_that_ended_while_it_waited_is_not_sent_again() -> None:
     assert sent_now(window, 1.0) == []
 
 
+def test_a_new_connection_forgets_the_refusals_of_the_one_before() -> None:
+    window = window_of(1, 1)
+    window.attached(attached(set()))
+    assert sent_now(window) == [0, 1]
+    window.refusal(0, WireError(Reason.CHECKSUM, "differs"), now=0.0)
+    window.attached(attached(set()))
+    assert sent_now(window, 0.0) == [0, 1]
+    assert sent_now(window, 1.0) == []
+
+
 def test_positions_alone_end_items() -> None:
     window = window_of(1, 2, 3)
     window.attached(attached(set()))
@@ -274,11 +296,22 @@ def test_positions_alone_end_items() -> None:
     assert window.ack(wire.Ack(positions=positions({0, 1}))) == []
 
 
-@pytest.mark.parametrize("reason", NEVER)
-def test_what_is_given_up_is_kept_with_its_error(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", ENDED_THERE)
+def test_what_is_given_up_is_kept_until_an_ack_says_that_it_has_ended(reason: Reason) -> None:
     window = window_of(1, 1)
     window.attached(attached(set()))
-    error = WireError(reason, "why")
+    assert sent_now(window) == [0, 1]
+    assert window.refusal(0, WireError(reason, "why"), now=0.0) is None
+    assert sent_now(window) == []
+    (ended,) = window.ack(wire.Ack(outcomes=[outcome(0)]))
+    assert ended.item == Parcel(0, 1)
+    assert window.failures == []
+
+
+def test_a_number_that_is_taken_is_a_failure_with_its_error() -> None:
+    window = window_of(1, 1)
+    window.attached(attached(set()))
+    error = WireError(Reason.CONTENT_CHANGED, "why")
     assert window.refusal(0, error, now=0.0) == Parcel(0, 1)
     assert window.failures == [(Parcel(0, 1), error)]
     assert sent_now(window) == [1]

@@ -170,7 +170,9 @@ def test_random_bytes(fuzzed: Fuzzed, channel: Any, raw: bytes) -> None:
 
 @QUICK
 @given(frames | skips, SEQS, WRONG)
-def test_every_field_of_a_picture(fuzzed: Fuzzed, message: Any, seq: int | None, wrong: int) -> None:
+def test_every_field_of_a_picture(
+    fuzzed: Fuzzed, message: Any, seq: int | None, wrong: int
+) -> None:
     """It is refused, or ends, or both (refused for ever); a wrong checksum is all that is looked at."""
 
     async def run() -> None:
@@ -199,7 +201,9 @@ def test_every_field_of_a_picture(fuzzed: Fuzzed, message: Any, seq: int | None,
 
 @QUICK
 @given(words, SEQS, WRONG)
-def test_every_field_of_a_caption(fuzzed: Fuzzed, message: Any, seq: int | None, wrong: int) -> None:
+def test_every_field_of_a_caption(
+    fuzzed: Fuzzed, message: Any, seq: int | None, wrong: int
+) -> None:
     """It is refused, or ends, or both; one whose picture never comes ends when its time is over."""
 
     async def run() -> None:
@@ -347,9 +351,7 @@ attaches = st.builds(
 
 
 @QUICK
-@given(
-    st.sampled_from([IMAGES, CAPTIONS]), st.binary(max_size=100) | attaches.map(lambda one: one)
-)
+@given(st.sampled_from([IMAGES, CAPTIONS]), st.binary(max_size=100) | attaches.map(lambda one: one))
 def test_first_messages(fuzzed: Fuzzed, channel: Any, first: Any) -> None:
     async def run() -> None:
         session = fuzzed.images.session

@@ -131,6 +131,11 @@ def result(words: Sequence[object]) -> dict[str, Any]:
     return values
 
 
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
 @dataclass
 class Ends:
     """Both ends of a stream, which keep their folders and addresses however often they are started.
@@ -141,7 +146,8 @@ class Ends:
         folder: of all state, and of what the processes say (``*.log``).
         receive, send: more words for the two commands.
         images, captions: where the receiver listens; free ports of this machine by default.
-        near, far: words before the sender's and the receiver's commands.
+        to_images, to_captions: where the others look for it; there, by default.
+        near, far: words before the others' and the receiver's commands.
     """
 
     folder: Path
@@ -150,17 +156,15 @@ class Ends:
     send: Sequence[object] = ("--codec", "sealed")
     images: str = ""
     captions: str = ""
+    to_images: str = ""
+    to_captions: str = ""
     near: Sequence[str] = ()
     far: Sequence[str] = ()
     _started: list[Program] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        with (
-            socket.create_server(("127.0.0.1", 0)) as one,
-            socket.create_server(("127.0.0.1", 0)) as other,
-        ):
-            self.images = self.images or f"127.0.0.1:{one.getsockname()[1]}"
-            self.captions = self.captions or f"127.0.0.1:{other.getsockname()[1]}"
+        self.images = self.images or _free_address()
+        self.captions = self.captions or _free_address()
 
     def __enter__(self) -> Self:
         return self
@@ -195,14 +199,17 @@ class Ends:
         folders = ("--state", self.ledger.parent, "--sink", self.sink)
         return self._start("receive", self.far, fault, *where, *folders, *self.receive, *words)
 
-    def start_sender(self, *words: object, fault: str = "") -> Program:
-        """``sidewire send``; pictures only, unless ``--captions`` is among the words."""
-        where = ("--images", self.images, "--state", self.journal)
+    def start_sender(self, *words: object, captions: bool = False, fault: str = "") -> Program:
+        """``sidewire send``; with its own caption publisher, or with pictures alone."""
+        where = ["--images", self.to_images or self.images, "--state", self.journal]
+        if captions:
+            where += ["--captions", self.to_captions or self.captions]
         return self._start("send", self.near, fault, *where, *self._feed, *self.send, *words)
 
     def start_publisher(self, *words: object, fault: str = "") -> Program:
         """``sidewire captions``."""
-        return self._start("captions", self.near, fault, "--to", self.captions, *self._feed, *words)
+        where = ("--to", self.to_captions or self.captions)
+        return self._start("captions", self.near, fault, *where, *self._feed, *words)
 
     @property
     def _feed(self) -> tuple[object, ...]:

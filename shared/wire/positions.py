@@ -64,6 +64,11 @@ class Positions:
         self._absorb()
         return True
 
+    def raise_to(self, seq: int) -> None:
+        """Count everything below ``seq`` as ended."""
+        self.cumulative = max(self.cumulative, seq)
+        self._absorb()
+
     def close_lowest_gap(self) -> None:
         """Count what lies between ``cumulative`` and the first range as ended."""
         if self._starts:

@@ -137,13 +137,16 @@ async def a_revision_ends_once(peer: Peer) -> None:
 
 @rule("Captions", CAPTION_CHECKS)
 async def another_pictures_caption_is_rejected(peer: Peer) -> None:
-    """A caption with another content id than its picture's ends as REJECTED; the picture is decoded
-    without it."""
+    """A caption with another content id than its picture's ends as REJECTED, for good: the same revision is
+    a DUPLICATE then. The picture is decoded without it."""
     async with both(peer) as (pictures, words):
         await words.send(caption=words.caption(0, "of another", content_id=bytes(16)))
         await noted_before(words)
         await pictures.send(frame=pictures.frame(0, peer.containers[0], expects_caption=True))
         require_end(await words.end_of(0, 1), REJECTED, revision=1)
+        await words.send(caption=words.caption(0, "corrected"))
+        again = await words.end_of(0, 1, count=2)
+        require_end(again, wire.DISPOSITION_DUPLICATE, revision=1)
         require_end(await pictures.end_of(0), NO_TEXT)
 
 

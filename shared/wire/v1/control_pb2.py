@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from shared.wire.v1 import types_pb2 as sidewire_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sidewire/v1/control.proto\x12\x0bsidewire.v1\x1a\x17sidewire/v1/types.proto\"\x18\n\x16GetCapabilitiesRequest\"t\n\x17GetCapabilitiesResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12$\n\x06\x63odecs\x18\x02 \x03(\x0b\x32\x14.sidewire.v1.CodecId\x12#\n\x06limits\x18\x03 \x01(\x0b\x32\x13.sidewire.v1.Limits\"\x9e\x01\n\x12OpenSessionRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12%\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x14.sidewire.v1.Channel\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x19\n\x11resume_session_id\x18\x04 \x01(\t\x12$\n\x06\x63odecs\x18\x05 \x03(\x0b\x32\x14.sidewire.v1.CodecId\"\x99\x02\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x16\n\x0eimage_endpoint\x18\x04 \x01(\t\x12\x18\n\x10\x63\x61ption_endpoint\x18\x05 \x01(\t\x12/\n\x0fimage_positions\x18\x06 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12\x31\n\x11\x63\x61ption_positions\x18\x07 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12#\n\x06limits\x18\x08 \x01(\x0b\x32\x13.sidewire.v1.Limits\x12\x11\n\ttext_used\x18\t \x01(\x08\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\";\n\x12GetSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sidewire.v1.Session\"\x15\n\x13ListSessionsRequest\"e\n\x14ListSessionsResponse\x12&\n\x08sessions\x18\x01 \x03(\x0b\x32\x14.sidewire.v1.Session\x12\x14\n\x0c\x64\x65\x63ode_queue\x18\x02 \x01(\x04\x12\x0f\n\x07trouble\x18\x03 \x01(\t\"\x97\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12)\n\x06images\x18\x04 \x01(\x0b\x32\x19.sidewire.v1.ChannelState\x12+\n\x08\x63\x61ptions\x18\x05 \x01(\x0b\x32\x19.sidewire.v1.ChannelState\"\xc6\x01\n\x0c\x43hannelState\x12\x10\n\x08\x61ttached\x18\x01 \x01(\x08\x12\x0e\n\x06\x63losed\x18\x02 \x01(\x08\x12)\n\tpositions\x18\x03 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12$\n\x07granted\x18\x04 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12!\n\x04used\x18\x05 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\x12\n\nheld_bytes\x18\x07 \x01(\x04\"P\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12%\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x14.sidewire.v1.Channel\")\n\x14\x43loseSessionResponse\x12\x11\n\tall_ended\x18\x01 \x01(\x08\x32\xb9\x03\n\x0e\x43ontrolService\x12\\\n\x0fGetCapabilities\x12#.sidewire.v1.GetCapabilitiesRequest\x1a$.sidewire.v1.GetCapabilitiesResponse\x12P\n\x0bOpenSession\x12\x1f.sidewire.v1.OpenSessionRequest\x1a .sidewire.v1.OpenSessionResponse\x12M\n\nGetSession\x12\x1e.sidewire.v1.GetSessionRequest\x1a\x1f.sidewire.v1.GetSessionResponse\x12S\n\x0cListSessions\x12 .sidewire.v1.ListSessionsRequest\x1a!.sidewire.v1.ListSessionsResponse\x12S\n\x0c\x43loseSession\x12 .sidewire.v1.CloseSessionRequest\x1a!.sidewire.v1.CloseSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sidewire/v1/control.proto\x12\x0bsidewire.v1\x1a\x17sidewire/v1/types.proto\"\x18\n\x16GetCapabilitiesRequest\"t\n\x17GetCapabilitiesResponse\x12\x0e\n\x06server\x18\x01 \x01(\t\x12$\n\x06\x63odecs\x18\x02 \x03(\x0b\x32\x14.sidewire.v1.CodecId\x12#\n\x06limits\x18\x03 \x01(\x0b\x32\x13.sidewire.v1.Limits\"\xb1\x01\n\x12OpenSessionRequest\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12%\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x14.sidewire.v1.Channel\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x19\n\x11resume_session_id\x18\x04 \x01(\t\x12$\n\x06\x63odecs\x18\x05 \x03(\x0b\x32\x14.sidewire.v1.CodecId\x12\x11\n\tfirst_seq\x18\x06 \x01(\x04\"\x99\x02\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x16\n\x0eimage_endpoint\x18\x04 \x01(\t\x12\x18\n\x10\x63\x61ption_endpoint\x18\x05 \x01(\t\x12/\n\x0fimage_positions\x18\x06 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12\x31\n\x11\x63\x61ption_positions\x18\x07 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12#\n\x06limits\x18\x08 \x01(\x0b\x32\x13.sidewire.v1.Limits\x12\x11\n\ttext_used\x18\t \x01(\x08\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\";\n\x12GetSessionResponse\x12%\n\x07session\x18\x01 \x01(\x0b\x32\x14.sidewire.v1.Session\"\x15\n\x13ListSessionsRequest\"e\n\x14ListSessionsResponse\x12&\n\x08sessions\x18\x01 \x03(\x0b\x32\x14.sidewire.v1.Session\x12\x14\n\x0c\x64\x65\x63ode_queue\x18\x02 \x01(\x04\x12\x0f\n\x07trouble\x18\x03 \x01(\t\"\x97\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12)\n\x06images\x18\x04 \x01(\x0b\x32\x19.sidewire.v1.ChannelState\x12+\n\x08\x63\x61ptions\x18\x05 \x01(\x0b\x32\x19.sidewire.v1.ChannelState\"\xc6\x01\n\x0c\x43hannelState\x12\x10\n\x08\x61ttached\x18\x01 \x01(\x08\x12\x0e\n\x06\x63losed\x18\x02 \x01(\x08\x12)\n\tpositions\x18\x03 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12$\n\x07granted\x18\x04 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12!\n\x04used\x18\x05 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\x12\n\nheld_bytes\x18\x07 \x01(\x04\"P\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12%\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x14.sidewire.v1.Channel\")\n\x14\x43loseSessionResponse\x12\x11\n\tall_ended\x18\x01 \x01(\x08\x32\xb9\x03\n\x0e\x43ontrolService\x12\\\n\x0fGetCapabilities\x12#.sidewire.v1.GetCapabilitiesRequest\x1a$.sidewire.v1.GetCapabilitiesResponse\x12P\n\x0bOpenSession\x12\x1f.sidewire.v1.OpenSessionRequest\x1a .sidewire.v1.OpenSessionResponse\x12M\n\nGetSession\x12\x1e.sidewire.v1.GetSessionRequest\x1a\x1f.sidewire.v1.GetSessionResponse\x12S\n\x0cListSessions\x12 .sidewire.v1.ListSessionsRequest\x1a!.sidewire.v1.ListSessionsResponse\x12S\n\x0c\x43loseSession\x12 .sidewire.v1.CloseSessionRequest\x1a!.sidewire.v1.CloseSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,25 +37,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCAPABILITIESRESPONSE']._serialized_start=93
   _globals['_GETCAPABILITIESRESPONSE']._serialized_end=209
   _globals['_OPENSESSIONREQUEST']._serialized_start=212
-  _globals['_OPENSESSIONREQUEST']._serialized_end=370
-  _globals['_OPENSESSIONRESPONSE']._serialized_start=373
-  _globals['_OPENSESSIONRESPONSE']._serialized_end=654
-  _globals['_GETSESSIONREQUEST']._serialized_start=656
-  _globals['_GETSESSIONREQUEST']._serialized_end=695
-  _globals['_GETSESSIONRESPONSE']._serialized_start=697
-  _globals['_GETSESSIONRESPONSE']._serialized_end=756
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=758
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=779
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=781
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=882
-  _globals['_SESSION']._serialized_start=885
-  _globals['_SESSION']._serialized_end=1036
-  _globals['_CHANNELSTATE']._serialized_start=1039
-  _globals['_CHANNELSTATE']._serialized_end=1237
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=1239
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=1319
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=1321
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=1362
-  _globals['_CONTROLSERVICE']._serialized_start=1365
-  _globals['_CONTROLSERVICE']._serialized_end=1806
+  _globals['_OPENSESSIONREQUEST']._serialized_end=389
+  _globals['_OPENSESSIONRESPONSE']._serialized_start=392
+  _globals['_OPENSESSIONRESPONSE']._serialized_end=673
+  _globals['_GETSESSIONREQUEST']._serialized_start=675
+  _globals['_GETSESSIONREQUEST']._serialized_end=714
+  _globals['_GETSESSIONRESPONSE']._serialized_start=716
+  _globals['_GETSESSIONRESPONSE']._serialized_end=775
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=777
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=798
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=800
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=901
+  _globals['_SESSION']._serialized_start=904
+  _globals['_SESSION']._serialized_end=1055
+  _globals['_CHANNELSTATE']._serialized_start=1058
+  _globals['_CHANNELSTATE']._serialized_end=1256
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=1258
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=1338
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=1340
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=1381
+  _globals['_CONTROLSERVICE']._serialized_start=1384
+  _globals['_CONTROLSERVICE']._serialized_end=1825
 # @@protoc_insertion_point(module_scope)

@@ -22,18 +22,20 @@ class GetCapabilitiesResponse(_message.Message):
     def __init__(self, server: _Optional[str] = ..., codecs: _Optional[_Iterable[_Union[_types_pb2.CodecId, _Mapping]]] = ..., limits: _Optional[_Union[_types_pb2.Limits, _Mapping]] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("stream_id", "channel", "epoch", "resume_session_id", "codecs")
+    __slots__ = ("stream_id", "channel", "epoch", "resume_session_id", "codecs", "first_seq")
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     RESUME_SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CODECS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
     stream_id: str
     channel: _types_pb2.Channel
     epoch: int
     resume_session_id: str
     codecs: _containers.RepeatedCompositeFieldContainer[_types_pb2.CodecId]
-    def __init__(self, stream_id: _Optional[str] = ..., channel: _Optional[_Union[_types_pb2.Channel, str]] = ..., epoch: _Optional[int] = ..., resume_session_id: _Optional[str] = ..., codecs: _Optional[_Iterable[_Union[_types_pb2.CodecId, _Mapping]]] = ...) -> None: ...
+    first_seq: int
+    def __init__(self, stream_id: _Optional[str] = ..., channel: _Optional[_Union[_types_pb2.Channel, str]] = ..., epoch: _Optional[int] = ..., resume_session_id: _Optional[str] = ..., codecs: _Optional[_Iterable[_Union[_types_pb2.CodecId, _Mapping]]] = ..., first_seq: _Optional[int] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session_id", "stream_id", "epoch", "image_endpoint", "caption_endpoint", "image_positions", "caption_positions", "limits", "text_used")

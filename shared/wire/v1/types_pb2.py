@@ -25,39 +25,39 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sidewire/v1/types.proto\x12\x0bsidewire.v1\x1a\x17google/rpc/status.proto\"9\n\x08\x46rameKey\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"]\n\x07\x43odecId\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11\x62itstream_version\x18\x02 \x01(\r\x12\x10\n\x08model_id\x18\x03 \x01(\x0c\x12\x17\n\x0ftext_encoder_id\x18\x04 \x01(\t\"W\n\x07Outcome\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\r\x12-\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x18.sidewire.v1.Disposition\"\'\n\x08SeqRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"F\n\tPositions\x12\x12\n\ncumulative\x18\x01 \x01(\x04\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.sidewire.v1.SeqRange\"h\n\x03\x41\x63k\x12)\n\tpositions\x18\x01 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12&\n\x08outcomes\x18\x02 \x03(\x0b\x32\x14.sidewire.v1.Outcome\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\"\'\n\x06\x43redit\x12\x0e\n\x06\x66rames\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"+\n\x06\x41ttach\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"Z\n\x08\x41ttached\x12)\n\tpositions\x18\x01 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12#\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.Credit\"Y\n\x07Refusal\x12\x10\n\x03seq\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusB\x06\n\x04_seq\"\x1c\n\x05\x44rain\x12\x13\n\x0b\x66rames_held\x18\x01 \x01(\x04\"\xcc\x01\n\x06Limits\x12\x13\n\x0b\x66rame_bytes\x18\x01 \x01(\x04\x12\x16\n\x0epicture_pixels\x18\x02 \x01(\x04\x12\x15\n\rcaption_bytes\x18\x03 \x01(\r\x12\x12\n\nname_bytes\x18\x04 \x01(\r\x12\x12\n\nseq_window\x18\x05 \x01(\x04\x12)\n\x0cimage_window\x18\x06 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12+\n\x0e\x63\x61ption_window\x18\x07 \x01(\x0b\x32\x13.sidewire.v1.Credit*L\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_IMAGES\x10\x01\x12\x14\n\x10\x43HANNEL_CAPTIONS\x10\x02*\x92\x02\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12!\n\x1d\x44ISPOSITION_DECODED_WITH_TEXT\x10\x01\x12\x1f\n\x1b\x44ISPOSITION_DECODED_NO_TEXT\x10\x02\x12!\n\x1d\x44ISPOSITION_DECODED_TEXT_LATE\x10\x03\x12\x18\n\x14\x44ISPOSITION_REJECTED\x10\x04\x12\x17\n\x13\x44ISPOSITION_EXPIRED\x10\x05\x12\x19\n\x15\x44ISPOSITION_DUPLICATE\x10\x06\x12\x1a\n\x16\x44ISPOSITION_SUPERSEDED\x10\x07\x12\x15\n\x11\x44ISPOSITION_NOTED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sidewire/v1/types.proto\x12\x0bsidewire.v1\x1a\x17google/rpc/status.proto\"9\n\x08\x46rameKey\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"]\n\x07\x43odecId\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11\x62itstream_version\x18\x02 \x01(\r\x12\x10\n\x08model_id\x18\x03 \x01(\x0c\x12\x17\n\x0ftext_encoder_id\x18\x04 \x01(\t\"g\n\x07Outcome\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\r\x12-\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x18.sidewire.v1.Disposition\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\'\n\x08SeqRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"F\n\tPositions\x12\x12\n\ncumulative\x18\x01 \x01(\x04\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.sidewire.v1.SeqRange\"h\n\x03\x41\x63k\x12)\n\tpositions\x18\x01 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12&\n\x08outcomes\x18\x02 \x03(\x0b\x32\x14.sidewire.v1.Outcome\x12\x0e\n\x06\x63rc32c\x18\x03 \x01(\x07\"\'\n\x06\x43redit\x12\x0e\n\x06\x66rames\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"+\n\x06\x41ttach\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"Z\n\x08\x41ttached\x12)\n\tpositions\x18\x01 \x01(\x0b\x32\x16.sidewire.v1.Positions\x12#\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.Credit\"Y\n\x07Refusal\x12\x10\n\x03seq\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusB\x06\n\x04_seq\"\x1c\n\x05\x44rain\x12\x13\n\x0b\x66rames_held\x18\x01 \x01(\x04\"\xcc\x01\n\x06Limits\x12\x13\n\x0b\x66rame_bytes\x18\x01 \x01(\x04\x12\x16\n\x0epicture_pixels\x18\x02 \x01(\x04\x12\x15\n\rcaption_bytes\x18\x03 \x01(\r\x12\x12\n\nname_bytes\x18\x04 \x01(\r\x12\x12\n\nseq_window\x18\x05 \x01(\x04\x12)\n\x0cimage_window\x18\x06 \x01(\x0b\x32\x13.sidewire.v1.Credit\x12+\n\x0e\x63\x61ption_window\x18\x07 \x01(\x0b\x32\x13.sidewire.v1.Credit*L\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_IMAGES\x10\x01\x12\x14\n\x10\x43HANNEL_CAPTIONS\x10\x02*\x92\x02\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12!\n\x1d\x44ISPOSITION_DECODED_WITH_TEXT\x10\x01\x12\x1f\n\x1b\x44ISPOSITION_DECODED_NO_TEXT\x10\x02\x12!\n\x1d\x44ISPOSITION_DECODED_TEXT_LATE\x10\x03\x12\x18\n\x14\x44ISPOSITION_REJECTED\x10\x04\x12\x17\n\x13\x44ISPOSITION_EXPIRED\x10\x05\x12\x19\n\x15\x44ISPOSITION_DUPLICATE\x10\x06\x12\x1a\n\x16\x44ISPOSITION_SUPERSEDED\x10\x07\x12\x15\n\x11\x44ISPOSITION_NOTED\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sidewire.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHANNEL']._serialized_start=1033
-  _globals['_CHANNEL']._serialized_end=1109
-  _globals['_DISPOSITION']._serialized_start=1112
-  _globals['_DISPOSITION']._serialized_end=1386
+  _globals['_CHANNEL']._serialized_start=1049
+  _globals['_CHANNEL']._serialized_end=1125
+  _globals['_DISPOSITION']._serialized_start=1128
+  _globals['_DISPOSITION']._serialized_end=1402
   _globals['_FRAMEKEY']._serialized_start=65
   _globals['_FRAMEKEY']._serialized_end=122
   _globals['_CODECID']._serialized_start=124
   _globals['_CODECID']._serialized_end=217
   _globals['_OUTCOME']._serialized_start=219
-  _globals['_OUTCOME']._serialized_end=306
-  _globals['_SEQRANGE']._serialized_start=308
-  _globals['_SEQRANGE']._serialized_end=347
-  _globals['_POSITIONS']._serialized_start=349
-  _globals['_POSITIONS']._serialized_end=419
-  _globals['_ACK']._serialized_start=421
-  _globals['_ACK']._serialized_end=525
-  _globals['_CREDIT']._serialized_start=527
-  _globals['_CREDIT']._serialized_end=566
-  _globals['_ATTACH']._serialized_start=568
-  _globals['_ATTACH']._serialized_end=611
-  _globals['_ATTACHED']._serialized_start=613
-  _globals['_ATTACHED']._serialized_end=703
-  _globals['_REFUSAL']._serialized_start=705
-  _globals['_REFUSAL']._serialized_end=794
-  _globals['_DRAIN']._serialized_start=796
-  _globals['_DRAIN']._serialized_end=824
-  _globals['_LIMITS']._serialized_start=827
-  _globals['_LIMITS']._serialized_end=1031
+  _globals['_OUTCOME']._serialized_end=322
+  _globals['_SEQRANGE']._serialized_start=324
+  _globals['_SEQRANGE']._serialized_end=363
+  _globals['_POSITIONS']._serialized_start=365
+  _globals['_POSITIONS']._serialized_end=435
+  _globals['_ACK']._serialized_start=437
+  _globals['_ACK']._serialized_end=541
+  _globals['_CREDIT']._serialized_start=543
+  _globals['_CREDIT']._serialized_end=582
+  _globals['_ATTACH']._serialized_start=584
+  _globals['_ATTACH']._serialized_end=627
+  _globals['_ATTACHED']._serialized_start=629
+  _globals['_ATTACHED']._serialized_end=719
+  _globals['_REFUSAL']._serialized_start=721
+  _globals['_REFUSAL']._serialized_end=810
+  _globals['_DRAIN']._serialized_start=812
+  _globals['_DRAIN']._serialized_end=840
+  _globals['_LIMITS']._serialized_start=843
+  _globals['_LIMITS']._serialized_end=1047
 # @@protoc_insertion_point(module_scope)

@@ -61,14 +61,16 @@ class CodecId(_message.Message):
     def __init__(self, name: _Optional[str] = ..., bitstream_version: _Optional[int] = ..., model_id: _Optional[bytes] = ..., text_encoder_id: _Optional[str] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("seq", "revision", "disposition")
+    __slots__ = ("seq", "revision", "disposition", "reason")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DISPOSITION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     seq: int
     revision: int
     disposition: Disposition
-    def __init__(self, seq: _Optional[int] = ..., revision: _Optional[int] = ..., disposition: _Optional[_Union[Disposition, str]] = ...) -> None: ...
+    reason: str
+    def __init__(self, seq: _Optional[int] = ..., revision: _Optional[int] = ..., disposition: _Optional[_Union[Disposition, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SeqRange(_message.Message):
     __slots__ = ("first", "last")
