@@ -218,9 +218,9 @@ class Link(ABC, Generic[AnyItem]):
             response_deserializer=self.response,
         )()
         attach = wire.Attach(session_id=standing.session_id, epoch=standing.epoch)
-        await call.write(self.attach_message(attach))
         try:
             async with asyncio.timeout(CONTROL_SECONDS):
+                await call.write(self.attach_message(attach))
                 first = await _next(call)
         except TimeoutError:
             raise Lost(f"nothing heard for {CONTROL_SECONDS:g} s") from None
