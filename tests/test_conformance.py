@@ -111,7 +111,7 @@ RECEIVER_FAULTS = {
     ),
     "its acks have no checksum": (
         "a picture ends once in a sealed ack",
-        "import receiver.channels as c; c.ack_crc = lambda *anything: 0",
+        "import receiver.attachment as c; c.ack_crc = lambda *anything: 0",
     ),
     "it takes captions of any length": (
         "a long caption is rejected",
