@@ -16,6 +16,9 @@ from shared.wire.v1 import control_pb2, control_pb2_grpc, types_pb2
 
 __all__ = ["ControlServicer"]
 
+#: Of one channel in the state of a session: a list of many must fit into a message.
+MOST_RANGES = 64
+
 Context = grpc.aio.ServicerContext[Any, Any]
 Response = TypeVar("Response")
 
@@ -131,9 +134,14 @@ def _channel_state(flow: Flow) -> control_pb2.ChannelState:
     return control_pb2.ChannelState(
         attached=flow.attached,
         closed=flow.closed,
-        positions=flow.positions.to_message(),
+        positions=_first(flow.positions.to_message()),
         granted=types_pb2.Credit(frames=frames, bytes=size),
         used=types_pb2.Credit(frames=flow.received, bytes=flow.received_bytes),
         held=flow.held,
         held_bytes=flow.held_bytes,
     )
+
+
+def _first(positions: types_pb2.Positions) -> types_pb2.Positions:
+    del positions.ranges[MOST_RANGES:]
+    return positions

@@ -181,7 +181,7 @@ class Gateway:
             await asyncio.sleep(LOOK_SECONDS)
             if well != (not self._pipeline.trouble):
                 well = not well
-                await self._set_health(serving=well)
+                await self._set_health(serving=well and not self._registry.draining)
 
     async def _set_health(self, *, serving: bool) -> None:
         answer = health_pb2.HealthCheckResponse

@@ -21,9 +21,10 @@ from typing import TypeVar
 from receiver.decoders.interface import DecoderPool
 from receiver.joiner import Decode, Settle
 from receiver.ledger import Ledger, StreamRow
-from receiver.session import Compare, LookUp, Session, Step, content_changed
+from receiver.session import Compare, Found, LookUp, Session, Step, content_changed
 from receiver.sinks.interface import Sink
 from receiver.work import (
+    Caption,
     DecodeFailure,
     DecodeResult,
     End,
@@ -170,13 +171,21 @@ class Pipeline:
             while len(self._recalled) >= RECALLS_AT_ONCE:
                 self._recall_over.clear()
                 await self._recall_over.wait()
-            found = await self._in_storage(partial(self._ledger.look_up, question.caption))
+            found = await self._found(question.caption)
             steps = session.looked_up(question.caption, found)
             seq = question.caption.key.seq
             if found.kept is not None and seq in session.joiner:
                 self._recalled.add((session, seq))
             self.perform(session, steps)
             self._on_end(session)
+
+    async def _found(self, caption: Caption) -> Found:
+        while True:
+            try:
+                return await self._in_storage(partial(self._ledger.look_up, caption))
+            except (OSError, sqlite3.OperationalError) as error:
+                log.error("a late caption waits until this is mended: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _let_go(self, session: Session, seq: int) -> None:
         """A frame that was recalled may not be in memory any more."""

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cluster.benchmarks.processes import receiver
-from receiver.channels import MOST_REFUSALS
+from receiver.attachment import MOST_REFUSALS
 from receiver.decoders.noop import NoOpPool
 from receiver.flow import Quota
 from receiver.joiner import JoinPolicy
@@ -25,12 +25,14 @@ from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask, Delivery
 from shared.bitstream.container import CODEC_IDS, Container, Header
 from shared.bitstream.varint import write_varint
+from shared.wire.checksums import caption_crc
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import MESSAGE_OVERHEAD, Limits, Window
 from shared.wire.v1 import control_pb2, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
-from tests.conformance.peer import Peer, Talk, refused
+from tests.conformance.peer import Peer, refused
 from tests.conformance.rules import Violation
+from tests.conformance.talk import Talk
 from tests.wire_client import CAPTIONS, CODEC, DECODED, IMAGES, SMALL, Local, good, receiving
 
 SERVICES = ["ControlService", "ImageChannelService", "CaptionChannelService"]
@@ -71,6 +73,14 @@ async def goes_on(images: Talk, seq: int) -> None:
     """The very stream that was abused still takes a picture."""
     await images.send(frame=images.frame(seq, good(seq)))
     assert (await images.end_of(seq)).disposition in DECODED
+
+
+async def status(talk: Talk) -> grpc.StatusCode:
+    """How a call ends that ends without a reason of ours."""
+    with pytest.raises(Violation, match="the call ended with"):
+        await talk.silence()
+    code: grpc.StatusCode = await talk._call.code()
+    return code
 
 
 async def goes_on_with_words(local: Local, words: Talk) -> None:
@@ -197,12 +207,10 @@ def test_attaching_wrongly(tmp_path: Path) -> None:
                 assert error.details == {"epoch": "1"}
             unknown = control_pb2.OpenSessionResponse(session_id="0" * 32, epoch=1)
             await refused(attach(peer, unknown), Reason.SESSION_UNKNOWN)
-            for first in (b"", b"\xff" * 100, Talk(IMAGES, session, None, 1).frame(0, good(0))):
+            frame = image_channel_pb2.StreamImagesRequest(frame=image_channel_pb2.ImageFrame(seq=0))
+            for first in (b"", b"\xff" * 100, frame.SerializeToString()):
                 async with peer.call(IMAGES, session) as talk:
-                    if isinstance(first, bytes):
-                        await talk.send_raw(first)
-                    else:
-                        await talk.send(frame=first)
+                    await talk.send_raw(first)
                     assert (await talk.silence()).reason is Reason.NOT_ATTACHED
             async with peer.call(IMAGES, session) as talk:
                 await talk._call.done_writing()
@@ -448,7 +456,7 @@ def test_the_largest_frame_and_one_byte_more(tmp_path: Path) -> None:
             await images.send_raw(bytes(most))
             await images.refusal_of(None, Reason.MALFORMED)
             await images.send_raw(bytes(most + 1))
-            assert await images._call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert await status(images) is grpc.StatusCode.RESOURCE_EXHAUSTED
             await goes_on(await local.talk(peer, IMAGES, epoch=1), 3)
 
     asyncio.run(run())
@@ -609,17 +617,6 @@ def test_a_client_that_never_reads_is_not_read(tmp_path: Path, channel: Any) -> 
 # Comings and goings
 
 
-async def hears(talk: Talk) -> bool:
-    """The next response; False where the receiver has ended the call and all is well."""
-    try:
-        await talk.hear()
-    except Violation:
-        if await talk._call.code() is grpc.StatusCode.OK:
-            return False
-        raise
-    return True
-
-
 def test_a_client_that_closes_its_side_is_told_every_end(tmp_path: Path) -> None:
     async def run() -> None:
         pool = GatedPool()
@@ -630,8 +627,7 @@ def test_a_client_that_closes_its_side_is_told_every_end(tmp_path: Path) -> None
             await images._call.done_writing()
             await pool.asked.wait()
             pool.gate.set()
-            while await hears(images):
-                pass
+            assert await status(images) is grpc.StatusCode.OK
             assert sorted(one.seq for one in images.outcomes) == list(range(40))
 
     asyncio.run(run())
@@ -796,8 +792,7 @@ async def wrong_checksum(scene: Scene) -> None:
 
 async def checksum_of_another_epoch(scene: Scene) -> None:
     message = scene.words.caption(0, "words")
-    session = control_pb2.OpenSessionResponse(stream_id=scene.peer.stream_id, epoch=2)
-    message.crc32c = Talk(CAPTIONS, session, None, 1).caption(0, "words").crc32c
+    message.crc32c = caption_crc(scene.peer.stream_id, 2, message)
     await scene.words.send(caption=message)
 
 

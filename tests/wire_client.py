@@ -25,11 +25,11 @@ from receiver.sinks.ledger_only import LedgerOnlySink
 from shared.wire.channels import server_options
 from shared.wire.limits import Limits, Window
 from shared.wire.v1 import types_pb2 as wire
-from tests.conformance.peer import OPTIONS, Peer, Talk
+from tests.conformance.peer import CAPTIONS, IMAGES, OPTIONS, Peer
+from tests.conformance.talk import Talk
 
-__all__ = ["CODEC", "DECODED", "SMALL", "Local", "good", "receiving"]
+__all__ = ["CAPTIONS", "CODEC", "DECODED", "IMAGES", "SMALL", "Local", "good", "receiving"]
 
-IMAGES, CAPTIONS = wire.CHANNEL_IMAGES, wire.CHANNEL_CAPTIONS
 #: Far beyond what any answer takes: one that never comes fails the test.
 PATIENCE = 20.0
 #: What :func:`good` frames are of; a receiver here claims to decode it.
@@ -170,4 +170,6 @@ async def receiving(
             running.result()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        made[0].close()
+        gateway.close()
+        sink.close()
+        ledger.close()
