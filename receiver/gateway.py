@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -66,11 +66,11 @@ class Left:
 
 @dataclass
 class Door:
-    """One listening server."""
+    """One listening server; ``address`` has the port that was given once it is built."""
 
-    server: grpc.aio.Server
     services: list[str]
-    address: str = ""
+    address: str
+    server: grpc.aio.Server = field(init=False)
 
 
 class Gateway:
@@ -109,23 +109,21 @@ class Gateway:
         listen = self._listen
         one_port = listen.images == listen.captions and not listen.images.endswith(":0")
         deliveries = [DELIVERIES] if self._delivery is not None else []
-        images = captions = self._open_door([CONTROL, IMAGES, *deliveries, *[CAPTIONS] * one_port])
-        self._serve(images, listen.images)
+        services = [CONTROL, IMAGES, *deliveries, *[CAPTIONS] * one_port]
+        self._doors = [Door(services, listen.images)]
         if not one_port:
-            captions = self._open_door([CONTROL, CAPTIONS])
-            self._serve(captions, listen.captions)
+            self._doors.append(Door([CONTROL, CAPTIONS], listen.captions))
+        for door in self._doors:
+            self._build(door)
         for door in self._doors:
             await door.server.start()
         await self._set_health(serving=True)
-        return images.address, captions.address
+        return self._doors[0].address, self._doors[-1].address
 
-    def _open_door(self, services: list[str]) -> Door:
-        door = Door(grpc.aio.server(options=list(self._listen.options)), services)
-        self._doors.append(door)
-        return door
-
-    def _serve(self, door: Door, address: str) -> None:
+    def _build(self, door: Door) -> None:
+        """A server at this door, bound but not started."""
         listen = self._listen
+        door.server = grpc.aio.server(options=list(listen.options))
         images, captions = self._channels
         methods = {IMAGES: ("StreamImages", images), CAPTIONS: ("StreamCaptions", captions)}
         for service, (method, channel) in methods.items():
@@ -143,23 +141,37 @@ class Gateway:
             reflection.enable_server_reflection(names, door.server)
         try:
             if listen.credentials is None:
-                port = door.server.add_insecure_port(address)
+                port = door.server.add_insecure_port(door.address)
             else:
-                port = door.server.add_secure_port(address, listen.credentials)
+                port = door.server.add_secure_port(door.address, listen.credentials)
         except RuntimeError:
-            raise SidewireError(f"cannot listen on {address}: is the address taken?") from None
-        door.address = f"{address.rpartition(':')[0]}:{port}"
+            raise SidewireError(f"cannot listen on {door.address}: is the address taken?") from None
+        if door.address.endswith(":0"):
+            door.address = f"{door.address.removesuffix('0')}{port}"
 
     async def run(self) -> None:
         """Work until cancelled.
 
         Raises:
-            StorageError (in an ExceptionGroup): the ledger is damaged.
+            StorageError, SidewireError (in an ExceptionGroup): the ledger is damaged, an address is gone.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pipeline.run())
             group.create_task(self._tick())
             group.create_task(self._watch_storage())
+            for door in self._doors:
+                group.create_task(self._keep_open(door))
+
+    async def _keep_open(self, door: Door) -> None:
+        """Listen again where gRPC has stopped: a request whose path is no text, damaged or hostile, ends
+        its loop, and with it every call."""
+        while not self._registry.draining:
+            try:
+                await door.server.wait_for_termination()
+            except UnicodeDecodeError as error:
+                log.error("%s listens again, as gRPC ended over a request: %s", door.address, error)
+                self._build(door)
+                await door.server.start()
 
     async def _tick(self) -> None:
         """Time for the joiners."""

@@ -10,8 +10,11 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cluster.benchmarks.bounce import bounce
 from cluster.benchmarks.effects import Delivered, as_sent, folder_deliveries, judge
-from cluster.benchmarks.frames import words
+from cluster.benchmarks.frames import frame, words
 from cluster.benchmarks.processes import Ends, Program, state_of
 from cluster.benchmarks.wire import write_feed
 from shared.codecs.base import HyperpriorCodec
+from shared.wire.v1.types_pb2 import Disposition
 from tests.conftest import GOLDEN
 from tests.processes import children, until, until_paused
 
@@ -214,3 +219,46 @@ def test_a_killed_sender_takes_its_caption_publisher_along(ends: Ends) -> None:
     until(lambda: all(map(gone, family)), "the publisher ends with its sender")
     run.restart("sender")
     run.assert_exactly_once(FRAMES, as_sent(PAYLOAD_BYTES))
+
+
+def test_everybody_is_bounced_at_random(tmp_path: Path) -> None:
+    bounced = bounce(tmp_path, frames=600, rate=150, seed=1)
+    assert bounced.kills.total() >= 2
+    assert bounced.verdict.flaws == {}
+    assert bounced.verdict.wordless == []
+
+
+# The judge itself
+
+SMALL = 100
+SOUND = [
+    Delivered((1, 0, 0), "DECODED_NO_TEXT", "frame-0", None, frame(0, SMALL).container),
+    Delivered((1, 0, 1), "DECODED_TEXT_LATE", "frame-0", words(0).text, frame(0, SMALL).container),
+    Delivered((1, 1, 1), "DECODED_WITH_TEXT", "frame-1", words(1).text, frame(1, SMALL).container),
+]
+EXTRA = Delivered((1, 1, 0), "DECODED_NO_TEXT", "frame-1", None, frame(1, SMALL).container)
+
+
+@pytest.mark.parametrize(
+    ("came_out", "flaws"),
+    [
+        (SOUND, {}),
+        (SOUND[:2], {"lost": [1], "undelivered": [(1, 1, 1)]}),
+        ([*SOUND, SOUND[2]], {"applied_twice": [1], "unrecorded": [(1, 1, 1)]}),
+        ([*SOUND, EXTRA], {"applied_twice": [1], "unrecorded": [(1, 1, 0)]}),
+        ([*SOUND[:2], replace(SOUND[2], picture=SOUND[0].picture)], {"damaged": [(1, 1, 1)]}),
+        ([*SOUND[:2], replace(SOUND[2], caption="other words")], {"damaged": [(1, 1, 1)]}),
+    ],
+    ids=["sound", "lost", "twice", "two firsts", "another picture", "another caption"],
+)
+def test_the_judge_sees(
+    tmp_path: Path, came_out: list[Delivered], flaws: dict[str, object]
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(ledger)) as database, database:
+        database.execute("CREATE TABLE ends (epoch, seq, revision, disposition, frame_ended)")
+        rows = [
+            (*one.key, Disposition.Value(f"DISPOSITION_{one.disposition}"), True) for one in SOUND
+        ]
+        database.executemany("INSERT INTO ends VALUES (?,?,?,?,?)", rows)
+    assert judge(came_out, ledger, 2, as_sent(SMALL)).flaws == flaws
