@@ -3,6 +3,7 @@ claim the same place cannot both have it."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ import pytest
 from cluster.benchmarks.effects import Verdict, as_sent, folder_deliveries, judge
 from cluster.benchmarks.processes import Ends, Program, result
 from cluster.benchmarks.wire import write_feed
-from tests.processes import until, until_delivered
+from tests.processes import until, until_delivered, until_paused
 
 FRAMES, PAYLOAD_BYTES = 120, 600
-#: Some way into a run that this rate makes six seconds long, also where the machine is busy.
+#: Some way into a run: by a client's own doing, or at a rate that leaves time for a signal.
 SOME = 20
-SLOWLY = ("--rate", 20)
+PAUSE = f"before_send:pause:{SOME}"
+SLOWLY = ("--rate", 40)
 DONE, REFUSED, WORK_LEFT = 0, 1, 4
 
 
@@ -46,6 +48,12 @@ def verdict(ends: Ends, epoch: int = 1) -> Verdict:
     return judge(folder_deliveries(ends.sink), ends.ledger, FRAMES, right, epoch)
 
 
+def paused(program: Program) -> Program:
+    """The same, as soon as it has stopped at its fail point."""
+    until_paused(program)
+    return program
+
+
 def held(ends: Ends) -> int:
     """Pictures in the receiver's memory."""
     sessions = result(("status", "--images", ends.images))["sessions"]
@@ -57,9 +65,10 @@ def held(ends: Ends) -> int:
 
 def test_a_stopped_sender_goes_on_where_it_was(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender(*SLOWLY, captions=True)
-    until_delivered(ends.sink, SOME)
-    assert stop(sender) == WORK_LEFT
+    sender = paused(ends.start_sender(captions=True, fault=f"sender.{PAUSE}"))
+    sender.signal(signal.SIGTERM)
+    sender.signal(signal.SIGCONT)
+    assert sender.wait() == WORK_LEFT
     assert "frames are in the journal and will be sent again" in ends.said("send")
     assert "Traceback" not in ends.said("send")
 
@@ -164,10 +173,10 @@ def test_a_ledger_has_one_receiver(ends: Ends) -> None:
 
 def test_a_journal_has_one_sender(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender(*SLOWLY)
-    until_delivered(ends.sink, SOME)
+    sender = paused(ends.start_sender(fault=f"sender.{PAUSE}"))
     assert ends.start_sender().wait() == REFUSED
     assert f"{ends.journal} is in use by another" in ends.said("send")
+    sender.signal(signal.SIGCONT)
     assert sender.wait() == DONE
     assert stop(receiver) == DONE
     assert verdict(ends).flaws == {}
@@ -177,17 +186,20 @@ def test_a_journal_has_one_sender(ends: Ends) -> None:
 
 
 def test_a_lost_journal_begins_an_epoch_and_fences_the_old_one(ends: Ends) -> None:
+    expecting = ("--set", "expect_captions=true")
     receiver = ends.start_receiver()
-    old = ends.start_sender("--set", "expect_captions=true", *SLOWLY)
-    publisher = ends.start_publisher(*SLOWLY)
-    until_delivered(ends.sink, SOME)
+    old = paused(ends.start_sender(*expecting, fault=f"sender.{PAUSE}"))
+    publisher = paused(ends.start_publisher(fault=f"publisher.{PAUSE}"))
     shutil.rmtree(ends.journal)
-    new = ends.start_sender("--set", "expect_captions=true")
-    assert old.wait() == REFUSED
-    assert "epoch 1" in ends.said("send")
+    new = ends.start_sender(*expecting)
+    publisher.signal(signal.SIGCONT)  # most of its captions would wait for pictures of epoch 1
     assert new.wait() == DONE, ends.said("send")
     assert new.line()["epoch"] == 2
     assert publisher.wait() == DONE, ends.said("captions")
+
+    old.signal(signal.SIGCONT)
+    assert old.wait() == REFUSED
+    assert re.search("epoch 1 .*is over", ends.said("send"))
     assert stop(receiver) == DONE
     assert (verdict(ends, epoch=2).flaws, verdict(ends, epoch=2).wordless) == ({}, [])
     first = verdict(ends, epoch=1)
@@ -197,18 +209,16 @@ def test_a_lost_journal_begins_an_epoch_and_fences_the_old_one(ends: Ends) -> No
 
 def test_an_old_journal_that_comes_back_is_refused(ends: Ends, tmp_path: Path) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender(*SLOWLY)
-    until_delivered(ends.sink, SOME)
-    assert stop(sender) == WORK_LEFT
+    paused(ends.start_sender(fault=f"sender.{PAUSE}")).kill()
     kept = ends.journal.rename(tmp_path / "kept")
-    sender = ends.start_sender(*SLOWLY)
-    until_delivered(ends.sink, 2 * SOME)
+    sender = paused(ends.start_sender(fault=f"sender.{PAUSE}"))
 
     ends.journal.rename(tmp_path / "current")
     kept.rename(ends.journal)
     assert ends.start_sender().wait() == REFUSED
     assert "epoch 1 of stream 'numbered' is over, 2 has begun" in ends.said("send")
 
+    sender.signal(signal.SIGCONT)
     assert sender.wait() == DONE, ends.said("send")
     assert stop(receiver) == DONE
     assert verdict(ends, epoch=2).flaws == {}

@@ -107,7 +107,7 @@ def test_resets(ends: Ends, lines: Lines) -> None:
         lines.images.reset()
         lines.captions.reset()
     assert_unharmed(ends, receiver, sender, publisher)
-    assert min(sender.line()["connections"], 5) == 5
+    assert sender.line()["connections"] > 1
 
 
 def test_stalls(ends: Ends, lines: Lines) -> None:
