@@ -12,7 +12,7 @@ demo: $(STAMP)
 	$(VENV)/bin/sidewire demo
 
 test: $(STAMP) $(NODE_STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sidewire needs Python 3.11 or newer")'
