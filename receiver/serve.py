@@ -134,12 +134,19 @@ async def _serve(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) ->
         try:
             running.result()
         except* SidewireError as group:
-            raise group.exceptions[0] from None
+            raise _first_of(group) from None
     log.info("draining for up to %g s", drain_seconds)
     left = await gateway.drain(drain_seconds)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     return left
+
+
+def _first_of(group: BaseException) -> BaseException:
+    """What ended a task group, however deep."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def serve(settings: ReceiveSettings) -> None:

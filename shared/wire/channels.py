@@ -105,6 +105,8 @@ def client_channel(
         ("grpc.max_receive_message_length", response_bytes),
         # A stream is resumed from positions; gRPC cannot know them.
         ("grpc.enable_retries", 0),
+        # Else a new channel gets the old one's connection, which may be what was wrong.
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_reconnect_backoff_ms", LONGEST_BACKOFF_MS),
         ("grpc.enable_http_proxy", int(not stays_on_machine(address))),
     ]
