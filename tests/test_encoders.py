@@ -94,9 +94,10 @@ async def encode_all(
 
 
 def process_ids() -> set[int]:
-    """Of this process's children, which are encoding processes all."""
+    """Of this process's children that are workers."""
     me = os.getpid()
-    return set(map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split()))
+    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+    return {int(pid) for pid in children if b"workers" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 class Counted:

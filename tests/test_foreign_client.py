@@ -82,7 +82,12 @@ def test_a_foreign_client_delivers_pictures_with_their_captions(tmp_path: Path) 
         assert run.returncode == 0, run.stderr
         said = json.loads(run.stdout)
     with_text = [
-        {"seq": str(seq), "revision": 1, "disposition": "DISPOSITION_DECODED_WITH_TEXT"}
+        {
+            "seq": str(seq),
+            "revision": 1,
+            "disposition": "DISPOSITION_DECODED_WITH_TEXT",
+            "reason": "",
+        }
         for seq in range(len(CAPTIONS))
     ]
     assert said["frames"] == with_text

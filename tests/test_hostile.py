@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -752,7 +753,9 @@ def test_reflection_is_behind_its_flag(tmp_path: Path, shown: bool) -> None:
                 async with grpc.aio.insecure_channel(address) as channel:
                     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
                     call = stub.ServerReflectionInfo(timeout=20)
-                    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+                    request = reflection_pb2.ServerReflectionRequest(list_services="")
+                    with contextlib.suppress(*() if shown else (grpc.aio.AioRpcError,)):
+                        await call.write(request)  # the answer may be quicker
                     if not shown:
                         assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
                         continue
