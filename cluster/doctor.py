@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 import shared.codecs
 from cluster.console import print_result
-from shared.bundle import MANIFEST_NAME, load_bundle
+from shared.bundle import MANIFEST_NAME, BundleFiles, load_bundle, read_files
 from shared.codecs.base import shipped_bundle
 from shared.errors import SidewireError
 from shared.metrics.optional import optional_metrics
@@ -34,6 +34,20 @@ PACKAGES = (
     "pyarrow",
     "safetensors",
 )
+
+
+class AnyManifest(BundleFiles):
+    """What bundles of all kinds may say about themselves.
+
+    Attributes:
+        model_id: of a stream, over what decides its symbols; ``stream_model_id`` is the id of the
+            stream that a generator decodes.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    model_id: str = ""
+    stream_model_id: str = ""
 
 
 class Weights(BaseModel):
@@ -69,7 +83,9 @@ def _version(package: str) -> str:
 
 def _weights(folder: Path) -> Weights:
     try:
-        bundle = load_bundle(folder)
+        manifest, _ = read_files(folder, AnyManifest)
+        if manifest.model_id:
+            load_bundle(folder)
     except SidewireError as error:
         return Weights(
             name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)
@@ -77,8 +93,8 @@ def _weights(folder: Path) -> Weights:
     size = sum(file.stat().st_size for file in folder.iterdir())
     return Weights(
         name=folder.name,
-        model_id=bundle.manifest.model_id[:16],
-        tensors_sha256=bundle.manifest.tensors_sha256[:16],
+        model_id=(manifest.model_id or manifest.stream_model_id)[:16],
+        tensors_sha256=manifest.tensors_sha256[:16],
         megabytes=round(size / 1e6, 2),
         status="ok",
     )
@@ -114,9 +130,9 @@ def print_examination(found: Examination, as_json: bool) -> None:
     values |= found.packages
     values["codecs"] = ", ".join(found.codecs)
     for weights in found.weights:
+        stream = f"stream {weights.model_id}, " if weights.model_id else ""
         values[f"weights {weights.name}"] = (
-            f"{weights.status}, model {weights.model_id}, sha256 {weights.tensors_sha256},"
-            f" {weights.megabytes} MB"
+            f"{weights.status}, {stream}sha256 {weights.tensors_sha256}, {weights.megabytes} MB"
         )
     values |= {f"metric {name}": status for name, status in found.optional_metrics.items()}
     print_result(values, as_json=False)

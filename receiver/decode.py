@@ -26,12 +26,12 @@ def read_stream(path: Path) -> bytes:
     return blob
 
 
-def decode_to_file(blob: bytes, target: Path, codec: Codec) -> Decoded:
-    """Check and decompress a stream, write ``target`` whole or not at all.
+def decode_to_file(blob: bytes, target: Path, codec: Codec, caption: str | None = None) -> Decoded:
+    """Check and decompress a stream with what is said of it, write ``target`` whole or not at all.
 
     Raises:
         SidewireError: what is wrong with the stream or the place.
     """
-    decoded = codec.decode(blob)
+    decoded = codec.decode(blob, caption)
     write_picture(target, decoded.picture)
     return decoded

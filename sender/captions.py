@@ -18,6 +18,7 @@ from sender.link import Route
 from sender.schedule import Disturbance, schedule
 from sender.settings import CaptionSettings
 from sender.sources import SourceCaption, default_stream_id, read_captions
+from sender.sources.reading import STANDARD_INPUT
 from sender.window import SendWindow
 from sender.words import CaptionLink, EpochOverError, Words
 from shared.errors import WorkLeftError
@@ -35,9 +36,9 @@ CHUNK = 64
 T = TypeVar("T")
 
 
-async def chunks(items: Iterator[T]) -> AsyncIterator[list[T]]:
+async def chunks(items: Iterator[T], size: int) -> AsyncIterator[list[T]]:
     """Items in lists, read in a thread: a slow disk or pipe does not stop the loop."""
-    while chunk := await asyncio.to_thread(lambda: list(islice(items, CHUNK))):
+    while chunk := await asyncio.to_thread(lambda: list(islice(items, size))):
         yield chunk
 
 
@@ -105,9 +106,11 @@ class Publisher:
             rate=settings.rate,
             seed=settings.seed,
         )
+        # The caption that would fill a chunk may come through a pipe much later.
+        size = 1 if settings.feed == STANDARD_INPUT else CHUNK
         loop = asyncio.get_running_loop()
         start = loop.time()
-        async for chunk in chunks(schedule(self._words(positions), disturbance)):
+        async for chunk in chunks(schedule(self._words(positions), disturbance), size):
             for due, words in chunk:
                 await asyncio.sleep(max(0.0, start + due - loop.time()))
                 while len(self._window) >= AHEAD:

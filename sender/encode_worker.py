@@ -35,7 +35,7 @@ class CodecSettings:
     """
 
     codec: str
-    quality: int
+    quality: int | None
     threads: int
     bundle: Path | None = None
 
@@ -58,16 +58,18 @@ def build_encoder(
     import torch  # noqa: PLC0415
 
     from shared.codecs import load_codec  # noqa: PLC0415
+    from shared.codecs.interface import InsightCodec  # noqa: PLC0415
 
     torch.set_num_threads(settings.threads)
     codec = load_codec(settings.codec, settings.bundle)
-    if codec.name not in CODEC_IDS:
+    if not isinstance(codec, InsightCodec):
         raise UnknownCodecError(
             f"codec {codec.name!r} writes files of its own format, not containers:"
             f" choose one of {', '.join(CODEC_IDS)}"
         )
-    probe = codec.encode(np.zeros((1, 1, 3), np.uint8), settings.quality)
-    return probe.blob, partial(_encode, codec, settings.quality)
+    quality = codec.default_quality if settings.quality is None else settings.quality
+    probe = codec.encode(np.zeros((1, 1, 3), np.uint8), quality)
+    return probe.blob, partial(_encode, codec, quality)
 
 
 def _encode(codec: Codec, quality: int, image: bytes) -> bytes | Unencodable:

@@ -111,7 +111,12 @@ class EncoderPool:
     """
 
     def __init__(
-        self, codec: str, quality: int, processes: int, ahead: int, bundle: Path | None = None
+        self,
+        codec: str,
+        quality: int | None,
+        processes: int,
+        ahead: int,
+        bundle: Path | None = None,
     ) -> None:
         _check_at_least_one(processes=processes, ahead=ahead)
         threads = max(1, len(os.sched_getaffinity(0)) // processes)

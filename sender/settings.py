@@ -144,7 +144,9 @@ class SendSettings(CallerSettings):
     reconnect_seconds: Reconnect = 0.0
 
     codec: str = Field("base", description="codec's name")
-    quality: int = Field(4, ge=0, description="0 is the smallest stream")
+    quality: int | None = Field(
+        None, ge=0, description="0 is the smallest stream; the codec's middle level if not given"
+    )
     bundle: Path | None = Field(None, description="another model bundle than the one that ships")
     processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="encoding at once"

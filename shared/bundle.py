@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
@@ -61,16 +62,21 @@ class Provenance(BaseModel):
     payload_cost_percent: tuple[float, ...] = ()
 
 
-class Manifest(BaseModel):
-    """The contents of ``bundle.json``."""
+class BundleFiles(BaseModel):
+    """What every ``bundle.json`` says, whatever kind of model it describes."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     codec: str
+    tensors_sha256: str
+
+
+class Manifest(BundleFiles):
+    """The ``bundle.json`` of a stream: encoder, entropy model and a generator without text."""
+
     size: HyperpriorSize
     model_id: str
-    tensors_sha256: str
     provenance: Provenance
 
 
@@ -83,12 +89,17 @@ class Bundle:
 
     def section(self, name: str) -> dict[str, Tensor]:
         """Tensors of one section, without the prefix."""
-        prefix = f"{name}."
-        return {
-            key.removeprefix(prefix): tensor
-            for key, tensor in self.tensors.items()
-            if key.startswith(prefix)
-        }
+        return section_of(self.tensors, name)
+
+
+def section_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Tensors of one section, without the prefix."""
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }
 
 
 def half(tensor: Tensor) -> Tensor:
@@ -108,37 +119,25 @@ def stream_id(codec: str, size: HyperpriorSize, tensors: dict[str, Tensor]) -> s
     return digest.hexdigest()
 
 
-def save_bundle(
-    folder: Path,
-    codec: str,
-    size: HyperpriorSize,
-    tensors: dict[str, Tensor],
-    provenance: Provenance,
-) -> Manifest:
-    """Write a bundle; returns its manifest with the model id."""
+ManifestT = TypeVar("ManifestT", bound=BundleFiles)
+
+
+def write_files(folder: Path, manifest: BundleFiles, data: bytes) -> None:
+    """Write both files of a bundle."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = save_tensors(tensors)
-    manifest = Manifest(
-        codec=codec,
-        size=size,
-        model_id=stream_id(codec, size, tensors),
-        tensors_sha256=hashlib.sha256(data).hexdigest(),
-        provenance=provenance,
-    )
     write_atomically(folder / TENSORS_NAME, data)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())
-    return manifest
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Read and check a bundle.
+def read_files(folder: Path, kind: type[ManifestT]) -> tuple[ManifestT, dict[str, Tensor]]:
+    """Read both files of a bundle and hold them against each other.
 
     Raises:
-        BundleError: missing, damaged, of another format, or its ids do not match its numbers.
+        BundleError: missing, damaged, of another format or kind, or the hash does not match.
     """
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+        manifest = kind.model_validate_json((folder / MANIFEST_NAME).read_bytes())
         data = (folder / TENSORS_NAME).read_bytes()
         tensors = load_tensors(data)
     except OSError as error:
@@ -151,6 +150,51 @@ def load_bundle(folder: Path) -> Bundle:
         )
     if hashlib.sha256(data).hexdigest() != manifest.tensors_sha256:
         raise BundleError(f"{folder / TENSORS_NAME} does not match its hash in {MANIFEST_NAME}")
+    return manifest, tensors
+
+
+def is_generator(folder: Path) -> bool:
+    """Whether a bundle holds a generator for another bundle's stream, rather than a stream.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        described = json.loads((folder / MANIFEST_NAME).read_bytes())
+    except OSError as error:
+        raise BundleError(f"cannot read the model bundle {folder}: {error.strerror}") from None
+    except ValueError as error:
+        raise BundleError(f"the model bundle {folder} is damaged: {error}") from None
+    return isinstance(described, dict) and "stream" in described
+
+
+def save_bundle(
+    folder: Path,
+    codec: str,
+    size: HyperpriorSize,
+    tensors: dict[str, Tensor],
+    provenance: Provenance,
+) -> Manifest:
+    """Write a bundle; returns its manifest with the model id."""
+    data = save_tensors(tensors)
+    manifest = Manifest(
+        codec=codec,
+        size=size,
+        model_id=stream_id(codec, size, tensors),
+        tensors_sha256=hashlib.sha256(data).hexdigest(),
+        provenance=provenance,
+    )
+    write_files(folder, manifest, data)
+    return manifest
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        BundleError: missing, damaged, of another format, or its ids do not match its numbers.
+    """
+    manifest, tensors = read_files(folder, Manifest)
     if stream_id(manifest.codec, manifest.size, tensors) != manifest.model_id:
         raise BundleError(f"bundle {folder}: the model id does not match the tensors")
     return Bundle(manifest, tensors)

@@ -12,6 +12,8 @@ import torch
 from shared.bundle import Bundle, half, load_bundle, save_bundle, stream_id
 from shared.codecs.base import HyperpriorCodec, shipped_bundle
 from shared.errors import BundleError
+from shared.generator_bundle import load_generator_bundle
+from shared.matcher_bundle import matcher_manifest
 from tests.conftest import GOLDEN
 
 MEGABYTE = 2**20
@@ -24,12 +26,19 @@ def copied(tmp_path: Path) -> Path:
 
 def test_shipped_bundles_are_whole_and_small() -> None:
     folders = [path.parent for path in shipped_bundle("").glob("*/bundle.json")]
-    assert {folder.name for folder in folders} >= {"base"}
+    assert {folder.name for folder in folders} >= {"base", "ssa", "none", "judge", "features"}
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
     assert max(sizes) <= 16 * MEGABYTE
     assert sum(sizes) <= 32 * MEGABYTE
-    for folder in folders:
-        assert load_bundle(folder).manifest.codec == folder.name
+    stream = load_bundle(shipped_bundle("base")).manifest
+    assert stream.codec == "base"
+    for name in ("ssa", "none"):
+        generator = load_generator_bundle(shipped_bundle(name)).manifest
+        assert generator.codec == name
+        assert generator.stream_model_id == stream.model_id
+        assert generator.provenance.distortion_steps >= 1000
+    for name in ("judge", "features"):
+        assert matcher_manifest(shipped_bundle(name)).codec == name
 
 
 def test_the_shipped_model_says_where_it_came_from() -> None:

@@ -1,4 +1,4 @@
-"""``sidewire train``: load the data, resume if there is a checkpoint, train, export, measure."""
+"""A stream's run: load the data, resume if there is a checkpoint, train, export, measure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
-from yaml import YAMLError
 
 from shared.bundle import Manifest, Provenance, QualityRow, load_bundle, save_bundle
 from shared.codecs.base import HyperpriorCodec
-from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.metrics import ms_ssim, psnr
 from shared.networks.precision import default_device
 from shared.pictures import Picture, picture_from_bytes
-from training.config import Stage1Config, load_config
+from training.config import Stage1Config
 from training.data import PictureStore
 from training.export import export_bundle
 from training.integer_cost import integer_cost
 from training.loop import VALIDATION_CROP, Stage1Run, finish, train
 
-__all__ = ["TrainingRequest", "train_command", "train_stage1"]
+__all__ = ["TrainingRequest", "train_stage1"]
 
 KODAK = Path("test/kodak.parquet")
 
@@ -115,24 +112,3 @@ def _measured(run: Stage1Run, request: TrainingRequest, feed: Path) -> Manifest:
     )
     config = request.config
     return save_bundle(request.bundle, config.name, config.size, bundle.tensors, provenance)
-
-
-def train_command(config: Path, data: Path, out: Path, bundle: Path, snapshot: bool) -> None:
-    """What ``sidewire train`` does.
-
-    Raises:
-        SidewireError: the configuration or the data cannot be used; the message says which field.
-    """
-    try:
-        settings = load_config(config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise SidewireError(f"{config}: {field}: {first['msg']}") from None
-    except (OSError, YAMLError) as error:
-        raise SidewireError(f"cannot read {config}: {error}") from None
-    try:
-        manifest = train_stage1(TrainingRequest(settings, data, out, bundle, snapshot))
-    except FileNotFoundError as error:
-        raise SidewireError(str(error)) from None
-    print(f"{bundle}: model {manifest.model_id[:16]}")

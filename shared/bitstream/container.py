@@ -46,7 +46,7 @@ CRC_BYTES = 4
 LARGEST_PAYLOAD = 1 << 27
 
 #: Codec ids are for ever: a number is never given to another codec.
-CODEC_IDS = {"base": 1}
+CODEC_IDS = {"base": 1, "ssa": 2}
 
 
 def codec_name(codec_id: int) -> str:

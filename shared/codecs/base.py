@@ -7,17 +7,19 @@ while generators change. Large pictures run through the transforms in windows
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.bitstream.container import CODEC_IDS, MODEL_ID_BYTES, Container, Header
 from shared.bundle import Bundle, load_bundle
-from shared.codecs.hyperprior import HyperpriorLatentCodec
-from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
+from shared.codecs.hyperprior import HyperpriorLatentCodec, LatentSymbols
+from shared.codecs.interface import Decoded, Encoded, Insight, InsightCodec, TextPlacement
 from shared.codecs.registry import register
 from shared.entropy.scale_branch import IntegerScaleBranch
 from shared.entropy.tables import FrozenTables
@@ -30,10 +32,12 @@ from shared.networks.precision import (
 )
 from shared.networks.tiling import tiles
 from shared.networks.transforms import Y_STRIDE, Z_STRIDE, TransformSet
-from shared.pictures import Picture, check_side
+from shared.pictures import Picture
 
-__all__ = ["HyperpriorCodec", "shipped_bundle"]
+__all__ = ["HyperpriorCodec", "open_container", "pixels_of", "shipped_bundle"]
 
+#: g_a: pictures (B, 3, H, W) around zero and levels (B,) to y.
+AnalysisTransform = Callable[[Tensor, Tensor], Tensor]
 #: Tiles of the transforms, in latents (a side of 1024 pixels).
 TILE = 64
 
@@ -50,7 +54,7 @@ def pad_to_stride(picture: Picture) -> Picture:
     return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
 
 
-class HyperpriorCodec(Codec):
+class HyperpriorCodec(InsightCodec):
     """A codec made from a bundle: analysis transform, latent codec, synthesis transform.
 
     Args:
@@ -68,7 +72,7 @@ class HyperpriorCodec(Codec):
         device: torch.device | None = None,
     ) -> None:
         size = bundle.manifest.size
-        self.name = bundle.manifest.codec
+        self.name = self.container_codec = bundle.manifest.codec
         self.model_id = bytes.fromhex(bundle.manifest.model_id)[:MODEL_ID_BYTES]
         self.qualities = tuple(range(size.levels))
         self.device = device or default_device()
@@ -102,18 +106,27 @@ class HyperpriorCodec(Codec):
     @torch.inference_mode()
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Codec.encode`."""
-        height, width = picture.shape[:2]
-        check_side("width", width)
-        check_side("height", height)
-        self.check_quality(quality)
-        symbols = self.latents.analyse(self.analysis(picture, quality), quality)
-        payload = self.latents.compress(symbols, quality)
+        height, width = self.check(picture, quality)
         header = Header(CODEC_IDS[self.name], self.model_id, width, height, quality)
-        container = Container.seal(header, payload, (symbols.z, symbols.y))
-        return Encoded(container.to_bytes(), width, height)
+        return Encoded(self.seal(picture, quality, header).to_bytes(), width, height)
 
-    def analysis(self, picture: Picture, quality: int) -> Tensor:
+    def seal(
+        self, picture: Picture, quality: int, header: Header, g_a: AnalysisTransform | None = None
+    ) -> Container:
+        """A picture's symbols at a level of this stream, coded below a header that names them.
+
+        Args:
+            g_a: another analysis transform than the stream's own.
+        """
+        symbols = self.latents.analyse(self.analysis(picture, quality, g_a), quality)
+        payload = self.latents.compress(symbols, quality)
+        return Container.seal(header, payload, (symbols.z, symbols.y))
+
+    def analysis(
+        self, picture: Picture, quality: int, g_a: AnalysisTransform | None = None
+    ) -> Tensor:
         """y of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
+        transform = g_a or self.g_a
         padded = pad_to_stride(picture)
         rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE
         level = torch.tensor([quality], device=self.device)
@@ -124,7 +137,7 @@ class HyperpriorCodec(Codec):
             pixels = torch.from_numpy(padded[tile.window(Y_STRIDE)]).to(self.device)
             x = pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).sub_(0.5)
             x = x.to(self.dtype, memory_format=torch.channels_last)
-            y[(..., *tile.target(1))] = self.g_a(x, level)[(..., *tile.inner(1))]
+            y[(..., *tile.target(1))] = transform(x, level)[(..., *tile.inner(1))]
         return y
 
     # -- receiver -------------------------------------------------------------------------------
@@ -136,31 +149,37 @@ class HyperpriorCodec(Codec):
             ContainerError, LimitError: malformed. UnknownCodecError, ModelMismatchError: made by
             another codec or model. QualityError: no such level.
         """
-        container = Container.from_bytes(blob)
-        header = container.header
-        if header.codec_id != CODEC_IDS[self.name]:
-            raise UnknownCodecError(
-                f"stream of codec id {header.codec_id}; this is {self.name}, {CODEC_IDS[self.name]}"
-            )
-        if header.model_id != self.model_id:
-            raise ModelMismatchError(
-                f"stream of model {header.model_id.hex()}; this bundle is {self.model_id.hex()}:"
-                " decode it with the bundle that made it"
-            )
-        self.check_quality(header.quality)
+        container = open_container(blob, self.name, self.model_id)
+        self.check_quality(container.header.quality)
         return container
 
-    @torch.inference_mode()
-    def decode(self, blob: bytes) -> Decoded:
-        """See :meth:`Codec.decode`."""
-        container = self.open(blob)
+    def unseal(self, container: Container, quality: int) -> LatentSymbols:
+        """The symbols of a container, at a level of this stream, held against its checksum.
+
+        Raises:
+            CorruptStreamError: they are not what was coded.
+        """
         header = container.header
         rows, columns = -(-header.height // Z_STRIDE), -(-header.width // Z_STRIDE)
-        symbols = self.latents.decompress(container.payload, header.quality, rows, columns)
+        symbols = self.latents.decompress(container.payload, quality, rows, columns)
         container.verify((symbols.z, symbols.y))
+        return symbols
+
+    @torch.inference_mode()
+    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
+        """See :meth:`Codec.decode`; the caption is not read."""
+        container = self.open(blob)
+        header = container.header
+        symbols = self.unseal(container, header.quality)
         y_hat = self.latents.reconstruct(symbols, header.quality)
         picture = self.synthesis(y_hat, header.quality, header.height, header.width)
         return Decoded(picture, container.crc32c)
+
+    def insight(self, blob: bytes, caption: str | None = None) -> Insight:
+        """See :meth:`InsightCodec.insight`."""
+        container = self.open(blob)
+        symbols = self.unseal(container, container.header.quality)
+        return Insight(self.latents.bit_map(symbols))
 
     def synthesis(self, y_hat: Tensor, quality: int, height: int, width: int) -> Picture:
         """The picture of y_hat (1, M, H/16, W/16), cut to its true size."""
@@ -171,9 +190,36 @@ class HyperpriorCodec(Codec):
             window = y_hat[(..., *tile.window(1))]
             window = window.to(self.dtype, memory_format=torch.channels_last)
             x: Tensor = self.g_s(window, level)[(..., *tile.inner(Y_STRIDE))]
-            pixels = x[0].float().add_(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-            picture[tile.target(Y_STRIDE)] = pixels.permute(1, 2, 0).cpu().numpy()
+            picture[tile.target(Y_STRIDE)] = pixels_of(x)[0]
         return np.ascontiguousarray(picture[:height, :width])
+
+
+def pixels_of(x: Tensor) -> NDArray[np.uint8]:
+    """Network output (B, 3, H, W) around zero -> (B, H, W, 3) uint8 pixels."""
+    pixels = x.float().add_(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    array: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    return array
+
+
+def open_container(blob: bytes, codec: str, model_id: bytes) -> Container:
+    """Parse a container and check that it is of this codec and model.
+
+    Raises:
+        ContainerError, LimitError: malformed. UnknownCodecError, ModelMismatchError: made by
+        another codec or model.
+    """
+    container = Container.from_bytes(blob)
+    header = container.header
+    if header.codec_id != CODEC_IDS[codec]:
+        raise UnknownCodecError(
+            f"stream of codec id {header.codec_id}; this is {codec}, {CODEC_IDS[codec]}"
+        )
+    if header.model_id != model_id:
+        raise ModelMismatchError(
+            f"stream of model {header.model_id.hex()}; this bundle is {model_id.hex()}:"
+            " decode it with the bundle that made it"
+        )
+    return container
 
 
 @register("base")

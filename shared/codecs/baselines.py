@@ -100,16 +100,13 @@ class PillowCodec(Codec):
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Codec.encode`."""
-        height, width = picture.shape[:2]
-        check_side("width", width)
-        check_side("height", height)
-        self.check_quality(quality)
+        height, width = self.check(picture, quality)
         file = io.BytesIO()
         options = self.settings.options(quality)
         Image.fromarray(picture).save(file, self.settings.format, **options)
         return Encoded(file.getvalue(), width, height)
 
-    def decode(self, blob: bytes) -> Decoded:
+    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
         """See :meth:`Codec.decode`."""
         try:
             with Image.open(io.BytesIO(blob), formats=(self.settings.format,)) as image:

@@ -152,6 +152,13 @@ class HyperpriorLatentCodec:
         decoder.finish()
         return LatentSymbols(z, index, y.reshape(index.shape))
 
+    def bit_map(self, symbols: LatentSymbols) -> NDArray[np.float32]:
+        """Ideal code length of y at each place, (H, W) float32 bits, by the tables in force."""
+        bits = self.coder.tables.bits(symbols.index, symbols.y)
+        bits[symbols.index == 0] = 0
+        total: NDArray[np.float32] = bits.sum(0)
+        return total
+
     def reconstruct(self, symbols: LatentSymbols, quality: int) -> Tensor:
         """y_hat, (1, M, H, W) float32."""
         return torch.from_numpy(symbols.y)[None].to(self.device) + self.mean(symbols.z, quality)

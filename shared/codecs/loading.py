@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.bundle import load_bundle
+from shared.bundle import is_generator, load_bundle
 from shared.codecs.base import HyperpriorCodec
 from shared.codecs.interface import Codec
+from shared.codecs.joint import JointCodec
 from shared.codecs.registry import get_codec
+from shared.codecs.ssa import ssa_codec, stream_of
+from shared.generator_bundle import load_generator_bundle
 
 __all__ = ["load_codec"]
 
@@ -18,4 +21,11 @@ def load_codec(name: str, bundle: Path | None = None) -> Codec:
     Raises:
         UnknownCodecError: no such name. BundleError: weights are missing or damaged.
     """
-    return get_codec(name) if bundle is None else HyperpriorCodec(load_bundle(bundle))
+    if bundle is None:
+        return get_codec(name)
+    if not is_generator(bundle):
+        return HyperpriorCodec(load_bundle(bundle))
+    generator = load_generator_bundle(bundle)
+    if generator.manifest.encoder == "stream":
+        return ssa_codec(bundle)
+    return JointCodec(generator, stream_of(generator.manifest.stream))

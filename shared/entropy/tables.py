@@ -99,6 +99,13 @@ class FrozenTables:
         bits: NDArray[np.float64] = np.log2(FREQUENCY_TOTAL / peaks)
         return bits
 
+    def bits(self, index: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Ideal code length of each symbol by the table that its index names, without escapes' tails."""
+        starts, sizes = self.starts[index], np.diff(self.starts)[index]
+        place = np.clip(symbols - self.lows[index], 0, sizes - 1)
+        bits: NDArray[np.float32] = np.log2(FREQUENCY_TOTAL / self.frequencies[starts + place])
+        return bits.astype(np.float32)
+
     def to_tensors(self) -> dict[str, torch.Tensor]:
         """For a bundle (frequencies are widened: safetensors readers know int32 everywhere)."""
         return {

@@ -1,0 +1,211 @@
+"""The text-conditional discriminator: its loss by hand, where gradients go, and that it learns words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from shared.errors import LimitError
+from training.adversarial import (
+    discriminator_loss,
+    frozen,
+    generator_loss,
+    mismatched_rows,
+    three_part_loss,
+)
+from training.discriminator import (
+    Discriminator,
+    DiscriminatorSize,
+    paper_discriminator,
+    small_discriminator,
+)
+
+LATENT, WORDS = 4, 3
+
+
+def tiny(*, use_text: bool = True) -> Discriminator:
+    """A small one for pictures of 32x32, the same each time."""
+    torch.manual_seed(3)
+    size = DiscriminatorSize(
+        latent=LATENT,
+        text_width=WORDS,
+        use_text=use_text,
+        unshuffle=4,
+        widths=(16, 16, 16),
+        coarse_kernel=3,
+        text_channels=8,
+        fusion=16,
+    )
+    return Discriminator(size)
+
+
+def batch(count: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures, reconstructions, latents and texts."""
+    rng = torch.Generator().manual_seed(seed)
+    x, x_hat = torch.rand(2, count, 3, 32, 32, generator=rng)
+    y_hat = torch.randn(count, LATENT, 2, 2, generator=rng)
+    return x, x_hat, y_hat, torch.randn(count, WORDS, generator=rng)
+
+
+def parameter_count(size: DiscriminatorSize) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Discriminator(size).parameters())
+
+
+def test_parameter_counts_follow_from_the_sizes() -> None:
+    latent = 220 * 9 * 12 + 12
+    body = sum(16 * a * b + b for a, b in [(15, 64), (64, 128), (128, 256), (256, 512)])
+    head = 512 * 128 + 128 + 16 * 640 * 512 + 512 + 16 * 512 + 1
+    assert parameter_count(paper_discriminator()) == latent + body + head == 8_109_853
+    assert parameter_count(small_discriminator()) == 617_069
+
+
+@pytest.mark.parametrize(
+    ("size", "stride"), [(small_discriminator(), 16), (paper_discriminator(), 8)]
+)
+def test_logits_are_patch_wise_at_any_multiple_of_16(size: DiscriminatorSize, stride: int) -> None:
+    with torch.device("meta"):
+        discriminator = Discriminator(size)
+        x = torch.empty(2, 3, 96, 160)
+        logits = discriminator(
+            x, torch.empty(2, size.latent, 6, 10), torch.empty(2, size.text_width)
+        )
+    assert logits.shape == (2, 1, 96 // stride, 160 // stride)
+
+
+def test_three_part_loss_by_hand() -> None:
+    loss = three_part_loss(
+        torch.tensor([0.0, math.log(3)]), torch.tensor([0.0]), torch.tensor([math.log(3)])
+    )
+    # s(0) = 1/2 and s(log 3) = 3/4.
+    assert loss.real.item() == pytest.approx((math.log(2) - math.log(0.75)) / 2)
+    assert loss.reconstruction.item() == pytest.approx(math.log(2))
+    assert loss.mismatched is not None
+    assert loss.mismatched.item() == pytest.approx(math.log(4))
+    parts = loss.real + loss.reconstruction + loss.mismatched
+    assert loss.total.item() == pytest.approx(parts.item())
+
+
+def test_batched_loss_is_that_of_three_plain_passes() -> None:
+    discriminator = tiny().eval()  # no power iteration between the passes
+    x, x_hat, y_hat, text = batch(4)
+    wrong = text.roll(1, 0)
+    loss = discriminator_loss(discriminator, x, x_hat, y_hat, text, wrong)
+    plain = three_part_loss(
+        discriminator(x, y_hat, text),
+        discriminator(x_hat, y_hat, text),
+        discriminator(x, y_hat, wrong),
+    )
+    torch.testing.assert_close(loss.total, plain.total)
+    assert loss.mismatched is not None
+    assert loss.mismatched != loss.reconstruction
+
+
+def test_discriminator_loss_reaches_every_parameter_and_no_generator() -> None:
+    discriminator = tiny()
+    x, x_hat, y_hat, text = batch(4)
+    x_hat.requires_grad_()
+    y_hat.requires_grad_()
+    discriminator_loss(discriminator, x, x_hat, y_hat, text, text.roll(1, 0)).total.backward()
+    for name, parameter in discriminator.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+    assert x_hat.grad is None
+    assert y_hat.grad is None
+
+
+def test_generator_loss_reaches_the_picture_alone() -> None:
+    discriminator = tiny()
+    _, x_hat, y_hat, text = batch(4)
+    x_hat.requires_grad_()
+    y_hat.requires_grad_()
+    loss = generator_loss(discriminator, x_hat, y_hat, text)
+    loss.backward()
+    assert x_hat.grad is not None
+    assert x_hat.grad.abs().flatten(1).sum(1).min() > 0
+    assert y_hat.grad is None
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in discriminator.parameters())
+    # Against the gradient, D finds the reconstruction more real.
+    better = x_hat.detach() - 0.5 * x_hat.grad / x_hat.grad.abs().max()
+    discriminator.eval()
+    assert generator_loss(discriminator, better, y_hat, text) < generator_loss(
+        discriminator, x_hat, y_hat, text
+    )
+
+
+def test_frozen_leaves_what_was_frozen_before() -> None:
+    discriminator = tiny()
+    discriminator.last.bias.requires_grad_(False)
+    with frozen(discriminator):
+        assert not any(parameter.requires_grad for parameter in discriminator.parameters())
+    assert not discriminator.last.bias.requires_grad
+    assert discriminator.joint.bias.requires_grad
+
+
+def test_no_text_is_the_zero_vector_and_is_not_any_text() -> None:
+    discriminator = tiny().eval()
+    x, _, y_hat, text = batch(2)
+    silent = discriminator(x, y_hat)
+    assert torch.equal(silent, discriminator(x, y_hat, torch.zeros_like(text)))
+    assert not torch.allclose(silent, discriminator(x, y_hat, text))
+    torch.testing.assert_close(discriminator(x, y_hat, 5 * text), discriminator(x, y_hat, text))
+
+
+def test_without_text_words_change_nothing_and_the_third_part_is_gone() -> None:
+    discriminator = tiny(use_text=False).eval()
+    x, x_hat, y_hat, text = batch(4)
+    assert torch.equal(discriminator(x, y_hat, text), discriminator(x, y_hat, -text))
+    loss = discriminator_loss(discriminator, x, x_hat, y_hat, text, text.roll(1, 0))
+    assert loss.mismatched is None
+    torch.testing.assert_close(loss.total, loss.real + loss.reconstruction)
+
+
+@pytest.mark.parametrize("count", [2, 3, 16])
+def test_everybody_gets_the_text_of_somebody_else(count: int) -> None:
+    rng = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        rows = mismatched_rows(count, rng)
+        assert sorted(rows.tolist()) == list(range(count))
+        assert not torch.any(rows == torch.arange(count))
+
+
+def test_one_picture_has_no_other() -> None:
+    with pytest.raises(LimitError, match="is 1, must be at least 2"):
+        mismatched_rows(1, torch.Generator())
+
+
+def test_learns_whether_a_colour_word_fits_the_picture() -> None:
+    """Red, green or blue pictures, told red, green or blue: held-out matches score higher."""
+    rng = torch.Generator().manual_seed(5)
+
+    def coloured(count: int) -> tuple[Tensor, Tensor]:
+        colour = torch.arange(count) % 3
+        word = torch.eye(3)[colour]
+        shade = 0.2 + 0.6 * word[:, :, None, None]
+        return shade + 0.1 * torch.randn(count, 3, 32, 32, generator=rng), word
+
+    discriminator = tiny()
+    optimiser = torch.optim.Adam(discriminator.parameters(), 4e-3, betas=(0.5, 0.9))
+    y_hat = torch.zeros(12, LATENT, 2, 2)
+    for step in range(150):
+        x, word = coloured(12)
+        x_hat = torch.full_like(x, 0.5)  # a grey reconstruction, easy to tell from a real one
+        wrong = word.roll(1 + step % 2, 0)
+        loss = discriminator_loss(discriminator, x, x_hat, y_hat, word, wrong).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    discriminator.eval()
+    x, word = coloured(12)
+    with torch.inference_mode():
+        match, next_word, other_word = (
+            discriminator(x, y_hat, word.roll(shift, 0)).mean((1, 2, 3)) for shift in range(3)
+        )
+    assert (match > next_word).all()
+    assert (match > other_word).all()
+    assert match.mean() > 0 > torch.maximum(next_word, other_word).mean()

@@ -1,0 +1,133 @@
+"""The adversarial game over pictures and words: eq. 4 and 6 of Qin et al.
+
+D is taught three things: a real picture with its own text goes up, a reconstruction with that text goes
+down, and a real picture with somebody else's text goes down. From the last part comes the gradient
+that makes a generator follow the words. G's loss is the non-saturating one, as HiFiC trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shared.errors import LimitError
+from training.discriminator import Discriminator
+
+__all__ = [
+    "DiscriminatorLoss",
+    "discriminator_loss",
+    "frozen",
+    "generator_loss",
+    "mismatched_rows",
+    "three_part_loss",
+]
+
+
+@dataclass(frozen=True)
+class DiscriminatorLoss:
+    """The parts of eq. 6, each a mean over patches in nats.
+
+    Attributes:
+        real: real picture, its own text.
+        reconstruction: reconstructed picture, the same text.
+        mismatched: real picture, another's text; None for a D that is told no text.
+    """
+
+    real: Tensor
+    reconstruction: Tensor
+    mismatched: Tensor | None
+
+    @property
+    def total(self) -> Tensor:
+        """What D minimises."""
+        total = self.real + self.reconstruction
+        return total if self.mismatched is None else total + self.mismatched
+
+
+def three_part_loss(
+    real: Tensor, reconstruction: Tensor, mismatched: Tensor | None
+) -> DiscriminatorLoss:
+    """Eq. 6 on logits: ``-log s(real) - log(1 - s(reconstruction)) - log(1 - s(mismatched))``."""
+    return DiscriminatorLoss(
+        real=F.softplus(-real.float()).mean(),
+        reconstruction=F.softplus(reconstruction.float()).mean(),
+        mismatched=None if mismatched is None else F.softplus(mismatched.float()).mean(),
+    )
+
+
+def discriminator_loss(
+    discriminator: Discriminator,
+    x: Tensor,
+    x_hat: Tensor,
+    y_hat: Tensor,
+    text: Tensor,
+    mismatched: Tensor,
+) -> DiscriminatorLoss:
+    """D's loss on one batch; no gradient reaches the generator or the encoder.
+
+    For a D without text the third part is left out: with nothing to tell the texts apart it would
+    contradict the first.
+
+    Args:
+        discriminator: D.
+        x: (B, 3, H, W) real pictures in 0..1.
+        x_hat: (B, 3, H, W) reconstructions of them in 0..1.
+        y_hat: (B, M, H/16, W/16).
+        text: (B, D) the pictures' own texts.
+        mismatched: (B, D) other pictures' texts, see :func:`mismatched_rows`.
+    """
+    y_hat = y_hat.detach()
+    features = discriminator.features(torch.cat([x, x_hat.detach()]), torch.cat([y_hat, y_hat]))
+    if not discriminator.size.use_text:
+        real, reconstruction = discriminator.judge(features).chunk(2)
+        return three_part_loss(real, reconstruction, None)
+    features = torch.cat([features, features[: len(x)]])
+    logits = discriminator.judge(features, torch.cat([text, text, mismatched]))
+    real, reconstruction, wrong = logits.chunk(3)
+    return three_part_loss(real, reconstruction, wrong)
+
+
+def generator_loss(
+    discriminator: Discriminator, x_hat: Tensor, y_hat: Tensor, text: Tensor
+) -> Tensor:
+    """``-log s(D(x_hat, y_hat, text))``, a scalar in nats; shapes as in :func:`discriminator_loss`.
+
+    The gradient reaches ``x_hat`` alone: D's parameters stand still, and y_hat is a condition.
+    """
+    with frozen(discriminator):
+        logits = discriminator(x_hat, y_hat.detach(), text)
+    return F.softplus(-logits.float()).mean()
+
+
+def mismatched_rows(count: int, generator: torch.Generator) -> Tensor:
+    """For each of ``count`` pictures another one of the batch, whose text is then wrong: (count,).
+
+    A random cycle through the batch: nobody keeps the own text, everybody's is used once.
+
+    Raises:
+        LimitError: fewer than two pictures.
+    """
+    if count < 2:
+        raise LimitError("pictures in a batch with mismatched texts", count, 2, least=True)
+    order = torch.randperm(count, generator=generator)
+    rows = torch.empty(count, dtype=torch.int64)
+    rows[order] = order.roll(1)
+    return rows
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within, gradients pass through ``module`` and none is kept for its parameters."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
