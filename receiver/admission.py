@@ -68,6 +68,7 @@ class Admission:
             container=message.container,
             expects_caption=message.expects_caption and self.text_used,
             expires_at=now + _seconds(message.ttl) if message.HasField("ttl") else None,
+            arrived_at=now,
         )
 
     def check_frame(self, frame: Frame) -> None:

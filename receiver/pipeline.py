@@ -21,6 +21,7 @@ from typing import TypeVar
 from receiver.decoders.interface import DecoderPool
 from receiver.joiner import Decode, Settle
 from receiver.ledger import Ledger, StreamRow
+from receiver.observer import Observer
 from receiver.session import Compare, Found, LookUp, Session, Step, content_changed
 from receiver.sinks.interface import Sink
 from receiver.work import (
@@ -66,6 +67,7 @@ class Pipeline:
 
     Args:
         on_end: called with a session after its ends are durable, or its credits changed.
+        observer: told of queue, waits and facts.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Pipeline:
         commit_rows: int,
         on_end: Callable[[Session], None],
         now: Callable[[], float] = time.monotonic,
+        observer: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._sink = sink
@@ -83,6 +86,7 @@ class Pipeline:
         self._commit_rows = commit_rows
         self._on_end = on_end
         self._now = now
+        self._observer = observer or Observer()
         self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         #: Decodes by codec and size; groups take turns.
         self._waiting: dict[Shape, deque[Work]] = {}
@@ -103,8 +107,7 @@ class Pipeline:
             StorageError: the ledger is damaged.
         """
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._pool.width):
-                group.create_task(self._decode_batches())
+            group.create_task(self._decode_batches())
             group.create_task(self._commit_batches())
             group.create_task(self._look_up())
             group.create_task(self._purge())
@@ -200,6 +203,10 @@ class Pipeline:
         shape = (header.codec_id, header.width, header.height)
         self._waiting.setdefault(shape, deque()).append(work)
         self._work_ready.set()
+        self._observer.queued(self.queue)
+        arrived_at = work.decode.task.frame.arrived_at
+        if work.decode.first and arrived_at is not None:
+            self._observer.joined(self._now() - arrived_at)
 
     def _next_batch(self) -> list[Work]:
         """Tasks of one codec and size; a group that has more goes to the end of the line."""
@@ -211,16 +218,29 @@ class Pipeline:
         return batch
 
     async def _decode_batches(self) -> None:
-        while True:
-            while not self._waiting:
+        """As many at once as the pool is wide; a pool that has grown is noticed with the next event."""
+        under_way: set[asyncio.Task[None]] = set()
+
+        def over(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            self._work_ready.set()
+
+        async with asyncio.TaskGroup() as group:
+            while True:
                 self._work_ready.clear()
+                while self._waiting and len(under_way) < self._pool.width:
+                    task = group.create_task(self._decode_batch(self._next_batch()))
+                    under_way.add(task)
+                    task.add_done_callback(over)
                 await self._work_ready.wait()
-            batch = self._next_batch()
-            live = [work for work in batch if not self._expired(work)]
-            if live:
-                results = await self._pool.decode([work.decode.task for work in live])
-                for work, result in zip(live, results, strict=True):
-                    self._end(work.session, ends_of(work.decode, result))
+
+    async def _decode_batch(self, batch: Sequence[Work]) -> None:
+        self._observer.queued(self.queue)
+        live = [work for work in batch if not self._expired(work)]
+        if live:
+            results = await self._pool.decode([work.decode.task for work in live])
+            for work, result in zip(live, results, strict=True):
+                self._end(work.session, ends_of(work.decode, result))
 
     def _expired(self, work: Work) -> bool:
         task = work.decode.task
@@ -270,6 +290,8 @@ class Pipeline:
         for session, own in by_session.items():
             self.perform(session, session.committed(own, *after[session]))
             self._on_end(session)
+            for end in own:
+                self._observer.ended(end)
         for session, end in batch:
             self._let_go(session, end.key.seq)
 

@@ -8,8 +8,10 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 
 from receiver.decoders.interface import DecoderPool
@@ -20,6 +22,7 @@ from receiver.delivery import DeliveryServicer
 from receiver.gateway import Gateway, Left, Listen
 from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
+from receiver.observer import Observer
 from receiver.pipeline import Pipeline
 from receiver.registry import Terms
 from receiver.settings import ReceiveSettings
@@ -33,16 +36,31 @@ from shared.locks import only_one
 from shared.wire.channels import server_options
 from shared.wire.v1.types_pb2 import CodecId
 
-__all__ = ["receive", "serve"]
+__all__ = ["Addresses", "receive", "serve"]
 
 log = logging.getLogger("sidewire.receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """host:port of both channels, with the ports that were given."""
+
+    images: str
+    captions: str
 
 
 def make_pool(settings: ReceiveSettings) -> DecoderPool:
     """The decoders that the settings ask for."""
     if settings.decoder == "processes":
         return ProcessPool(
-            settings.decoder_processes, PictureFormat(settings.picture_format), settings.bundle
+            settings.decoder_processes,
+            PictureFormat(settings.picture_format),
+            settings.bundle,
+            generator=settings.generator,
+        )
+    if settings.decoder == "ray":
+        raise SidewireError(
+            "decoder is ray, which `sidewire receive` brings and hands in as a pool"
         )
     return NoOpPool(echo=settings.decoder == "benchmark-echo")
 
@@ -79,67 +97,75 @@ def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecI
         caption_ttl=settings.caption_ttl,
         codecs=codecs,
         any_model=isinstance(pool, NoOpPool),
-        text_encoder=settings.text_encoder,
+        text_encoder=settings.text_encoder or _text_encoder(codecs),
         gateways=settings.gateways,
         address=settings.self_address,
     )
 
 
-async def receive(settings: ReceiveSettings) -> Left:
-    """Serve until SIGTERM or SIGINT, then drain.
+def _text_encoder(codecs: Sequence[CodecId]) -> str:
+    """Of the decoders, empty if none of them reads words."""
+    return next((one.text_encoder_id for one in codecs if one.text_encoder_id), "")
+
+
+async def receive(
+    settings: ReceiveSettings,
+    stop: asyncio.Event,
+    ready: Callable[[Addresses], None],
+    *,
+    pool: DecoderPool | None = None,
+    sink: Sink | None = None,
+    observer: Observer | None = None,
+) -> Left:
+    """Serve until ``stop`` is set, then drain.
+
+    Args:
+        ready: called once, when senders may come.
+        pool, sink: instead of those that the settings ask for; started or recovered here, and closed.
 
     Raises:
         SidewireError: an address, a folder, a bundle or the ledger cannot be used.
     """
     listen = _listen(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         ledger = Ledger(settings.state / "ledger.sqlite", settings.late_window, time.time)
         stack.callback(ledger.close)
         try:
-            sink = make_sink(settings)
+            sink = sink or make_sink(settings)
             sink.recover(ledger.connection)
         except OSError as error:
             raise SidewireError(f"cannot use the sink {settings.sink}: {error.strerror}") from None
         stack.callback(sink.close)
-        pool = make_pool(settings)
+        pool = pool or make_pool(settings)
         stack.push_async_callback(pool.close)
         codecs = await pool.start()
         delivery = None
         if isinstance(sink, SubscriberSink):
             delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)
             stack.callback(delivery.close)
-        gateway = Gateway(
-            listen,
-            _terms(settings, pool, codecs),
-            ledger,
-            lambda on_end: Pipeline(ledger, sink, pool, settings.commit_rows, on_end),
-            delivery,
-        )
+        build = partial(Pipeline, ledger, sink, pool, settings.commit_rows, observer=observer)
+        gateway = Gateway(listen, _terms(settings, pool, codecs), ledger, build, delivery)
         stack.callback(gateway.close)
-        return await _serve(gateway, stop, settings.drain_seconds)
+        ready(Addresses(*await gateway.start()))
+        return await _run(gateway, stop, settings.drain_seconds)
 
 
-async def _serve(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> Left:
-    images, captions = await gateway.start()
-    print(json.dumps({"ready": True, "images": images, "captions": captions}), flush=True)
+async def _run(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> Left:
     running = asyncio.create_task(gateway.run())
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
-        stopping.cancel()
-        try:
-            running.result()
-        except* SidewireError as group:
-            raise _first_of(group) from None
-    log.info("draining for up to %g s", drain_seconds)
-    left = await gateway.drain(drain_seconds)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    return left
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            try:
+                running.result()
+            except* SidewireError as group:
+                raise _first_of(group) from None
+        log.info("draining for up to %g s", drain_seconds)
+        return await gateway.drain(drain_seconds)
+    finally:
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
 
 
 def _first_of(group: BaseException) -> BaseException:
@@ -149,8 +175,13 @@ def _first_of(group: BaseException) -> BaseException:
     return group
 
 
-def serve(settings: ReceiveSettings) -> None:
-    """The command.
+def serve(
+    settings: ReceiveSettings,
+    *,
+    pool: DecoderPool | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """The command: until SIGTERM or SIGINT, its addresses as a line of JSON on standard output.
 
     Raises:
         SidewireError: as :func:`receive`. WorkLeftError: the drain ended before the work did.
@@ -161,8 +192,22 @@ def serve(settings: ReceiveSettings) -> None:
         stream=sys.stderr,
     )
     with only_one(settings.state):
-        left = asyncio.run(receive(settings))
+        left = asyncio.run(_until_signalled(settings, pool, observer))
     what = f"{left.frames} pictures and {left.captions} captions were held; their senders have them"
     if left.frames:
         raise WorkLeftError(f"drained: {what}")
     log.info("drained: %s", what)
+
+
+async def _until_signalled(
+    settings: ReceiveSettings, pool: DecoderPool | None, observer: Observer | None
+) -> Left:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await receive(settings, stop, _print_ready, pool=pool, observer=observer)
+
+
+def _print_ready(addresses: Addresses) -> None:
+    print(json.dumps({"ready": True} | asdict(addresses)), flush=True)

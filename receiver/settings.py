@@ -54,11 +54,21 @@ class ReceiveSettings(Settings):
     )
     caption_ttl: Seconds = Field(600.0, description="that a caption without its picture is kept")
 
-    decoder: Literal["processes", "benchmark-noop", "benchmark-echo"] = Field(
+    decoder: Literal["processes", "ray", "benchmark-noop", "benchmark-echo"] = Field(
         "processes", description="what decodes; benchmark-* make no pictures"
     )
     decoder_processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"
+    )
+    decoder_gpus: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, description="of a GPU, for each decoder of ray, where there is one"
+    )
+    ray_address: str = Field(
+        "", description="cluster of ray's decoders, or auto; empty for one inside this receiver"
+    )
+    ray_namespace: str = Field("sidewire", description="where ray's decoders are found by name")
+    generator: str = Field(
+        "ssa", description="what decodes streams of ssa: a codec, or the folder of a bundle"
     )
     bundle: Path | None = Field(None, description="another model bundle than the one that ships")
     text_encoder: str = Field("", description="id of the generators' text encoder; empty for none")

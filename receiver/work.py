@@ -46,6 +46,7 @@ class Frame:
         content_id: 16 bytes that both channels know it by.
         container: the whole blob, header checked, payload not yet.
         expires_at: on the receiver's clock, in seconds; None for never.
+        arrived_at: on the same clock; None for a frame that a late caption has brought back.
     """
 
     key: Key
@@ -54,6 +55,7 @@ class Frame:
     container: bytes
     expects_caption: bool
     expires_at: float | None = None
+    arrived_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,37 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from receiver.decoders import loading
+from receiver.decoders.interface import Inspection
 from receiver.decoders.noop import NoOpPool
 from receiver.decoders.processes import ProcessPool
-from receiver.decoders.worker import Decoder, PictureFormat, Settings
-from receiver.work import DecodeFailure, DecodeResult, DecodeTask, Frame, Key
+from receiver.decoders.worker import Decoder, InspectTask, PictureFormat, Settings
+from receiver.flow import Account
+from receiver.joiner import JoinPolicy
+from receiver.ledger import Ledger
+from receiver.pipeline import Pipeline
+from receiver.session import Session
+from receiver.sinks.ledger_only import LedgerOnlySink
+from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, Frame, Key
 from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec
-from shared.errors import BundleError
+from shared.codecs.base import HyperpriorCodec, base, shipped_bundle
+from shared.codecs.interface import Decoded
+from shared.codecs.ssa import SsaCodec, stream_of
+from shared.errors import BundleError, SidewireError, UnknownCodecError
+from shared.generator_bundle import load_generator_bundle
 from shared.pictures import Picture
+from shared.text.interface import TextWeightsError
+from shared.wire.limits import Limits, Window
+from shared.wire.positions import Positions
+from shared.wire.v1.types_pb2 import CodecId
 from tests.conftest import GOLDEN
 from tests.golden.make import CASES
 
@@ -171,6 +188,157 @@ def test_missing_bundle_is_said_at_the_start(tmp_path) -> None:
         with pytest.raises(BundleError, match=str(tmp_path)):
             await pool.start()
         assert pool.pids == []
+
+    asyncio.run(scenario())
+
+
+# Words
+
+
+def worded(blob: bytes, text: str | None, seq: int = 0) -> DecodeTask:
+    caption = None if text is None else Caption(Key("camera", 1, seq), b"", 1, text, "en", 60.0)
+    return replace(task(blob, seq=seq), caption=caption)
+
+
+class Listening(SsaCodec):
+    """The shipped generator, which notes what it is asked."""
+
+    def __init__(self) -> None:
+        bundle = load_generator_bundle(shipped_bundle("none"))
+        super().__init__(bundle, stream_of(bundle.manifest.stream))
+        self.asked: list[list[str | None]] = []
+
+    def decode_batch(
+        self, blobs: Sequence[bytes], captions: Sequence[str | None]
+    ) -> list[Decoded | SidewireError]:
+        self.asked.append(list(captions))
+        if "too much" in captions:
+            raise TextWeightsError("no words today")
+        return super().decode_batch(blobs, captions)
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Listening:
+    codec = Listening()
+    monkeypatch.setattr(loading, "get_codec", {"ssa": codec, "base": base()}.__getitem__)
+    return codec
+
+
+@pytest.fixture
+def hearing(listening: Listening) -> Decoder:
+    """A decoder of words, in this process."""
+    return Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads()))
+
+
+def test_each_picture_is_decoded_with_its_own_words_in_one_batch(
+    hearing: Decoder, listening: Listening, kodak: dict[str, Picture]
+) -> None:
+    small = kodak["kodim07"][:64, :96]
+    blob, other = listening.encode(small, 0).blob, base().encode(small, 0).blob
+    captions = ["a bus", None, "a hedge"]
+    tasks = [worded(blob, text, seq) for seq, text in enumerate(captions)]
+    results = hearing.decode([*tasks[:2], task(other), tasks[2]])
+    assert listening.asked == [captions]
+    assert [pixels(result).shape for result in results] == [small.shape] * 4
+
+
+def test_words_that_cannot_be_read_cost_no_picture(
+    hearing: Decoder, listening: Listening, kodak: dict[str, Picture]
+) -> None:
+    blob = listening.encode(kodak["kodim07"][:64, :96], 0).blob
+    results = hearing.decode([worded(blob, "a bus"), worded(blob, "too much", 1)])
+    assert listening.asked[1:] == [["a bus"], ["too much"], [None]]
+    assert np.array_equal(*map(pixels, results))
+
+
+def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
+    def codecs(generator: str) -> dict[str, CodecId]:
+        decoder = Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads(), generator))
+        return {one.name: one for one in map(CodecId.FromString, decoder.codec_ids())}
+
+    read, deaf = codecs("ssa"), codecs("none")
+    assert set(read) == set(deaf) == {"base", "ssa"}
+    assert read["ssa"].model_id == deaf["ssa"].model_id
+    assert read["ssa"].text_encoder_id.startswith("minilm:")
+    assert deaf["ssa"].text_encoder_id == ""
+    with pytest.raises(UnknownCodecError, match="baseline/jpeg decodes files of its own"):
+        codecs("baseline/jpeg")
+
+
+def test_decoders_show_what_they_do(decoder: Decoder) -> None:
+    seen = decoder.inspect(InspectTask(container("parrots"), None))
+    assert isinstance(seen, Inspection)
+    assert seen.bits.shape == (16, 20)
+    assert isinstance(decoder.inspect(InspectTask(b"nonsense", None)), SidewireError)
+
+
+# The pipeline
+
+
+class GatedPool(NoOpPool):
+    """Decodes when it is let, and knows how many batches it has."""
+
+    width = 1
+    batch_limit = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = 0
+        self.came = asyncio.Condition()
+        self.gate = asyncio.Semaphore(0)
+
+    async def decode(self, tasks: Sequence[DecodeTask]) -> list[DecodeResult | DecodeFailure]:
+        async with self.came:
+            self.under_way += 1
+            self.came.notify_all()
+        await self.gate.acquire()
+        self.under_way -= 1
+        return await super().decode(tasks)
+
+
+def test_as_many_batches_are_decoded_as_the_pool_is_wide(tmp_path: Path) -> None:
+    blob = container("strip")
+
+    async def scenario() -> None:
+        accounts = (Account(Window(100, 1 << 20)), Account(Window(100, 1 << 20)))
+        session = Session("camera", 1, "id", "sender", JoinPolicy(), Limits(), accounts)
+        session.images.attach()
+        ledger = Ledger(tmp_path / "ledger", 60.0, lambda: 0.0)
+        pool, over = GatedPool(), asyncio.Event()
+
+        def look(_: Session) -> None:
+            if session.images.positions == Positions(10):
+                over.set()
+
+        pipeline = Pipeline(ledger, LedgerOnlySink(), pool, 64, look)
+        running = asyncio.create_task(pipeline.run())
+        for seq in range(10):
+            frame = replace(task(blob).frame, key=Key("camera", 1, seq))
+            pipeline.perform(session, session.frame(frame, 0.0))
+
+        async def until_under_way(count: int) -> None:
+            async with pool.came, asyncio.timeout(60):
+                await pool.came.wait_for(lambda: pool.under_way == count)
+
+        await until_under_way(1)
+        assert pipeline.queue == 9
+        pool.width = 3
+        pool.gate.release()
+        await until_under_way(3)
+        assert pipeline.queue == 6
+        pool.width = 2
+        for _ in range(2):
+            pool.gate.release()
+        await until_under_way(2)
+        assert pipeline.queue == 5
+        for _ in range(10):
+            pool.gate.release()
+        async with asyncio.timeout(60):
+            await over.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        pipeline.close()
+        ledger.close()
 
     asyncio.run(scenario())
 

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
+from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
 
-__all__ = ["DecoderPool"]
+__all__ = ["DecoderPool", "InspectingPool", "Inspection", "SwapError"]
+
+
+class SwapError(SidewireError):
+    """The bundle does not decode the streams that are decoded now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Where a stream spends its bits, and where its decoder lets the caption in.
+
+    :class:`shared.codecs.interface.Insight`, for processes that have no torch.
+
+    Attributes:
+        bits: (ceil(H/16), ceil(W/16)) float32, ideal code length of the latents at each place, in bits.
+        masks: one (h, w) float32 in 0..1 a text block of the decoder, coarse to fine; empty for a
+            decoder without text.
+        trust: 0..1, how far the decoder followed the caption; None where it does not say.
+    """
+
+    bits: NDArray[np.float32]
+    masks: tuple[NDArray[np.float32], ...]
+    trust: float | None
 
 
 class DecoderPool(Protocol):
@@ -17,7 +44,7 @@ class DecoderPool(Protocol):
     A batch holds tasks of one codec and one picture size. At most ``width`` batches are given at once.
     """
 
-    #: Batches that it works on at the same time.
+    #: Batches that it works on at the same time; at least 1, and it may change at any time.
     width: int
     #: Most tasks in a batch.
     batch_limit: int
@@ -31,3 +58,15 @@ class DecoderPool(Protocol):
 
     async def close(self) -> None:
         """Stop the decoders."""
+
+
+@runtime_checkable
+class InspectingPool(DecoderPool, Protocol):
+    """A pool whose decoders show what they do; it is asked by people, never while frames wait."""
+
+    async def inspect(self, container: bytes, caption: str | None) -> Inspection:
+        """Of one stream under a caption, by a decoder that is free.
+
+        Raises:
+            SidewireError: the container cannot be decoded.
+        """

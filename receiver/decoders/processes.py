@@ -9,26 +9,33 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from receiver.decoders.interface import DecoderPool
-from receiver.decoders.worker import PictureFormat, Results, Settings, build_decoder
-from receiver.work import DecodeFailure, DecodeResult, DecodeTask
+from receiver.decoders.interface import InspectingPool, Inspection
+from receiver.decoders.repeating import decode_through_deaths
+from receiver.decoders.worker import (
+    Answer,
+    InspectTask,
+    PictureFormat,
+    Request,
+    Results,
+    Settings,
+    build_decoder,
+)
+from receiver.work import DecodeTask
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
-from shared.workers import WorkerDiedError, WorkerProcess
+from shared.workers import WorkerProcess
 
 __all__ = ["ProcessPool"]
 
 log = logging.getLogger("sidewire.receiver")
 
-#: A task whose decoder has died so often is what kills it.
-DEATHS = 3
 #: Seconds that pass after a decoder could not be started.
 RESTART_SECONDS = 1.0
 
-DecoderProcess = WorkerProcess[list[bytes], Sequence[DecodeTask], Results]
+DecoderProcess = WorkerProcess[list[bytes], Request, Answer]
 
 
-class ProcessPool(DecoderPool):
+class ProcessPool(InspectingPool):
     """A fixed number of decoder processes; a batch goes to one that is free.
 
     A process that dies (killed, out of memory) or takes too long over a batch is started again, and its
@@ -38,6 +45,7 @@ class ProcessPool(DecoderPool):
     Args:
         processes: how many; they share the machine's cores.
         bundle: folder of the only model that is decoded; None for the shipped ones.
+        generator: which codec decodes the streams that several can: a name, or a bundle's folder.
         timeout: seconds that a batch may take.
     """
 
@@ -49,10 +57,11 @@ class ProcessPool(DecoderPool):
         picture_format: PictureFormat = PictureFormat.PNG,
         bundle: Path | None = None,
         timeout: float = 120.0,
+        generator: str = "ssa",
     ) -> None:
         self.width = processes
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        build = partial(build_decoder, Settings(picture_format, bundle, threads))
+        build = partial(build_decoder, Settings(picture_format, bundle, threads, generator))
         self._decoders = [
             DecoderProcess("decoder process", build, timeout) for _ in range(processes)
         ]
@@ -82,14 +91,25 @@ class ProcessPool(DecoderPool):
         """See :class:`DecoderPool`."""
         decoder = await self._free.get()
         try:
-            return await _decode(decoder, tasks)
-        except WorkerDiedError as death:
-            log.warning(
-                "a decoder died over %d pictures, which are repeated: %s", len(tasks), death
-            )
-            return [await _decode_alone(decoder, task) for task in tasks]
+            return await decode_through_deaths(partial(_decode, decoder), tasks)
         finally:
             self._free.put_nowait(decoder)
+
+    async def inspect(self, container: bytes, caption: str | None) -> Inspection:
+        """See :class:`InspectingPool`.
+
+        Raises:
+            WorkerDiedError: the decoder died over it.
+        """
+        decoder = await self._free.get()
+        try:
+            seen = await _ask(decoder, InspectTask(container, caption))
+        finally:
+            self._free.put_nowait(decoder)
+        if isinstance(seen, SidewireError):
+            raise seen
+        assert isinstance(seen, Inspection)
+        return seen
 
     async def close(self) -> None:
         """End all processes; call it when no batch is being decoded."""
@@ -97,10 +117,16 @@ class ProcessPool(DecoderPool):
 
 
 async def _decode(decoder: DecoderProcess, tasks: Sequence[DecodeTask]) -> Results:
-    """By a decoder that is started first, as often as it takes, where it has died before.
+    answer = await _ask(decoder, tasks)
+    assert isinstance(answer, list)
+    return answer
+
+
+async def _ask(decoder: DecoderProcess, request: Request) -> Answer:
+    """Of a decoder that is started first, as often as it takes, where it has died before.
 
     Raises:
-        WorkerDiedError: it died over these tasks.
+        WorkerDiedError: it died over this request.
     """
     while decoder.pid is None:
         try:
@@ -108,17 +134,4 @@ async def _decode(decoder: DecoderProcess, tasks: Sequence[DecodeTask]) -> Resul
         except SidewireError as error:
             log.error("a decoder cannot be started: %s", error)
             await asyncio.sleep(RESTART_SECONDS)
-    return await decoder.ask(tasks)
-
-
-async def _decode_alone(decoder: DecoderProcess, task: DecodeTask) -> DecodeResult | DecodeFailure:
-    """Of a task whose decoder has died once already, perhaps for another one's sake."""
-    reason = ""
-    for _ in range(1, DEATHS):
-        try:
-            (result,) = await _decode(decoder, [task])
-            return result
-        except WorkerDiedError as death:
-            log.warning("a decoder died over %s: %s", task.frame.key, death)
-            reason = str(death)
-    return DecodeFailure(f"its decoder died {DEATHS} times, the last time: {reason}")
+    return await decoder.ask(request)

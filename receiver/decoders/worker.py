@@ -1,12 +1,15 @@
-"""Inside a decoder process, the only place in a receiver where torch is loaded.
+"""Inside a decoder, the only place in a receiver where torch is loaded.
 
-The gateway imports this module for its types, so torch waits until a process is a decoder.
+One :class:`Decoder` and two hosts: a process of the gateway's machine (:mod:`receiver.decoders.processes`)
+and a Ray actor of a cluster. The gateway imports this module for its types, so torch waits.
 """
 
 from __future__ import annotations
 
 import enum
 import io
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +17,28 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from receiver.decoders.interface import Inspection, SwapError
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
-from shared.bitstream.container import CODEC_IDS, VERSION, Container, codec_name
-from shared.errors import UnknownCodecError, reason_of
+from shared.bitstream.container import Container, codec_name
+from shared.errors import SidewireError, UnknownCodecError, reason_of
 from shared.faults import reached
-from shared.wire.v1.types_pb2 import CodecId
 
 if TYPE_CHECKING:
-    from shared.codecs.base import HyperpriorCodec
+    from receiver.decoders.loading import StreamCodec
+    from shared.codecs.interface import Decoded
 
-__all__ = ["Decoder", "PictureFormat", "Results", "Settings", "build_decoder"]
+__all__ = [
+    "Answer",
+    "Decoder",
+    "InspectTask",
+    "PictureFormat",
+    "Request",
+    "Results",
+    "Settings",
+    "build_decoder",
+]
+
+log = logging.getLogger("sidewire.decoder")
 
 Results = list[DecodeResult | DecodeFailure]
 
@@ -51,82 +66,163 @@ SAVE: dict[PictureFormat, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a process decodes with, and into.
+    """What a decoder decodes with, and into.
 
     Attributes:
         bundle: folder of the only model; None for every codec that containers can name.
         threads: of torch.
+        generator: which codec decodes the streams that several can: a name, or a bundle's folder.
     """
 
     picture_format: PictureFormat
     bundle: Path | None
     threads: int
+    generator: str = "ssa"
+
+
+@dataclass(frozen=True, slots=True)
+class InspectTask:
+    """A stream that is to be looked into, and the words to decode it with."""
+
+    container: bytes
+    caption: str | None
 
 
 class Decoder:
     """The codecs of this process, and the pictures they make.
 
     Raises:
-        BundleError: weights are missing or damaged.
+        BundleError, TextWeightsError: weights are missing or damaged. UnknownCodecError: no such generator.
     """
 
     def __init__(self, settings: Settings) -> None:
         import torch  # noqa: PLC0415
 
-        from shared.bundle import load_bundle  # noqa: PLC0415
-        from shared.codecs import base  # noqa: PLC0415
+        from receiver.decoders.loading import load_codecs  # noqa: PLC0415
 
         torch.set_num_threads(settings.threads)
-        folders = [settings.bundle] if settings.bundle else map(base.shipped_bundle, CODEC_IDS)
-        codecs = [base.HyperpriorCodec(load_bundle(folder)) for folder in folders]
-        self._codecs: dict[str, HyperpriorCodec] = {codec.name: codec for codec in codecs}
+        self._codecs = load_codecs(settings.bundle, settings.generator)
         self._format = settings.picture_format
         self._out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
     def codec_ids(self) -> list[bytes]:
-        """Serialised :class:`CodecId` messages, as these cannot be pickled."""
-        return [
-            CodecId(
-                name=name, bitstream_version=VERSION, model_id=codec.model_id
-            ).SerializeToString()
-            for name, codec in self._codecs.items()
-        ]
+        """Serialised ``CodecId`` messages, as these cannot be pickled."""
+        from receiver.decoders.loading import codec_id  # noqa: PLC0415
+
+        return [codec_id(codec).SerializeToString() for codec in self._codecs.values()]
+
+    def check_successor(self, newer: Decoder) -> None:
+        """Whether another decoder decodes all that this one does.
+
+        Raises:
+            SwapError: a stream of this one's would be refused, or its levels mean something else.
+        """
+        from receiver.decoders.loading import levels_of  # noqa: PLC0415
+
+        for name, codec in self._codecs.items():
+            other = newer._codecs.get(name)
+            found = other.model_id.hex() if other else "nothing"
+            if other is None or other.model_id != codec.model_id:
+                raise SwapError(
+                    f"streams of {name} are of model {codec.model_id.hex()}, the newer one decodes {found}:"
+                    " only a generator of the same stream can take its place"
+                )
+            levels, others = levels_of(codec), levels_of(other)
+            if others[: len(levels)] != levels:
+                raise SwapError(
+                    f"streams of {name} have the levels {levels}, the newer one's are {others}"
+                )
 
     def decode(self, tasks: Sequence[DecodeTask]) -> Results:
-        """One answer a task.
+        """One answer a task; those of one codec are decoded together.
 
         Raises:
             MemoryError, torch.OutOfMemoryError: not the task's fault; this process ends of it.
         """
-        return [self._decode(task) for task in tasks]
+        answers: dict[int, DecodeResult | DecodeFailure] = {}
+        groups: dict[str, list[int]] = defaultdict(list)
+        for place, task in enumerate(tasks):
+            reached(f"decoder.{task.frame.name}")
+            try:
+                groups[self._stream_of(task.frame.container)].append(place)
+            except SidewireError as error:
+                answers[place] = DecodeFailure(reason_of(error))
+        for stream, places in groups.items():
+            outcomes = self._decoded(self._codecs[stream], [tasks[place] for place in places])
+            for place, outcome in zip(places, outcomes, strict=True):
+                answers[place] = self._answer(outcome)
+        return [answers[place] for place in range(len(tasks))]
 
-    def _decode(self, task: DecodeTask) -> DecodeResult | DecodeFailure:
-        reached(f"decoder.{task.frame.name}")
+    def inspect(self, task: InspectTask) -> Inspection | SidewireError:
+        """What one stream and its decoder do under a caption, or why that cannot be seen."""
         try:
-            return DecodeResult(self._picture_file(task), self._format.media_type)
+            seen = self._codecs[self._stream_of(task.container)].insight(
+                task.container, task.caption
+            )
+        except SidewireError as error:
+            return error
+        return Inspection(seen.bits, seen.masks, seen.trust)
+
+    def _stream_of(self, container: bytes) -> str:
+        name = codec_name(Container.from_bytes(container).header.codec_id)
+        if name not in self._codecs:
+            raise UnknownCodecError(f"stream of codec {name}, which this decoder has not loaded")
+        return name
+
+    def _decoded(
+        self, codec: StreamCodec, tasks: Sequence[DecodeTask]
+    ) -> Sequence[Decoded | Exception]:
+        blobs = [task.frame.container for task in tasks]
+        captions = [task.caption.text if task.caption else None for task in tasks]
+        try:
+            return codec.decode_batch(blobs, captions)
         except self._out_of_memory:
             raise
         except Exception as error:
+            log.error("%d pictures are decoded one by one: %s", len(tasks), reason_of(error))
+            return [self._alone(codec, *one) for one in zip(blobs, captions, strict=True)]
+
+    def _alone(self, codec: StreamCodec, blob: bytes, caption: str | None) -> Decoded | Exception:
+        """Of a batch that failed as a whole. If it is for a caption's sake, the picture does not need it."""
+        failure: Exception | None = None
+        for words in dict.fromkeys((caption, None)):
+            try:
+                return codec.decode_batch([blob], [words])[0]
+            except self._out_of_memory:
+                raise
+            except Exception as error:
+                failure = error
+        assert failure is not None
+        return failure
+
+    def _answer(self, outcome: Decoded | Exception) -> DecodeResult | DecodeFailure:
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            file = io.BytesIO()
+            Image.fromarray(outcome.picture).save(file, self._format.value, **SAVE[self._format])
+        except self._out_of_memory:
+            raise
+        except Exception as error:  # also a format's: WebP ends at 16,383 pixels
             return DecodeFailure(reason_of(error))
-
-    def _picture_file(self, task: DecodeTask) -> bytes:
-        name = codec_name(Container.from_bytes(task.frame.container).header.codec_id)
-        if name not in self._codecs:
-            raise UnknownCodecError(f"stream of codec {name}, which this decoder has not loaded")
-        # No codec reads task.caption yet; one that does gets it in this call.
-        decoded = self._codecs[name].decode(task.frame.container)
-        file = io.BytesIO()
-        Image.fromarray(decoded.picture).save(file, self._format.value, **SAVE[self._format])
-        return file.getvalue()
+        return DecodeResult(file.getvalue(), self._format.media_type)
 
 
-def build_decoder(
-    settings: Settings,
-) -> tuple[list[bytes], Callable[[Sequence[DecodeTask]], Results]]:
-    """Serialised :class:`CodecId` messages of what it decodes, and what decodes batches.
+Request = Sequence[DecodeTask] | InspectTask
+Answer = Results | Inspection | SidewireError
+
+
+def build_decoder(settings: Settings) -> tuple[list[bytes], Callable[[Request], Answer]]:
+    """Serialised :class:`CodecId` messages of what it decodes, and what answers requests.
 
     Raises:
-        BundleError: weights are missing or damaged.
+        BundleError, TextWeightsError, UnknownCodecError: as :class:`Decoder`.
     """
     decoder = Decoder(settings)
-    return decoder.codec_ids(), decoder.decode
+
+    def answer(request: Request) -> Answer:
+        if isinstance(request, InspectTask):
+            return decoder.inspect(request)
+        return decoder.decode(request)
+
+    return decoder.codec_ids(), answer

@@ -1,0 +1,20 @@
+"""Whoever watches a receiver at work: metrics, a page, a test. Watching changes nothing."""
+
+from __future__ import annotations
+
+from receiver.work import End
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Sees nothing; override what is to be seen. Calls come from the gateway's loop and must not block."""
+
+    def queued(self, waiting: int) -> None:
+        """So many decodes wait for a decoder now."""
+
+    def joined(self, seconds: float) -> None:
+        """A picture went to the decoders for the first time, so long after it came."""
+
+    def ended(self, end: End) -> None:
+        """A fact is in the ledger."""

@@ -1,0 +1,502 @@
+"""Invariant: decoders on Ray lose nothing when they die, grow, shrink or get a newer generator."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cluster.actors.gateway import GatewayActor
+from cluster.actors.metrics import GatewayMetrics
+from cluster.actors.pool import RayPool
+from cluster.actors.roster import DecoderState, PoolSpec, PoolStatus
+from cluster.actors.runtime import connected
+from cluster.actors.supervisor import find_supervisor
+from cluster.benchmarks.effects import Delivered, folder_deliveries, judge
+from cluster.benchmarks.frames import words
+from cluster.benchmarks.processes import Ends, Program
+from receiver.decoders.interface import SwapError
+from receiver.decoders.worker import PictureFormat, Settings
+from receiver.settings import ReceiveSettings
+from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, End, Frame, Key
+from shared.codecs import Codec, get_codec, load_codec
+from shared.codecs.base import shipped_bundle
+from shared.errors import BundleError, LimitError
+from shared.generator_bundle import load_generator_bundle, save_generator_bundle
+from shared.pictures import Picture
+from shared.wire.v1 import types_pb2 as wire
+from tests.conftest import GOLDEN
+from tests.processes import until_delivered
+
+ray = pytest.importorskip("ray")
+
+NAMESPACE = f"test-{secrets.token_hex(4)}"
+ROOT = Path(__file__).parents[1]
+WORDS = "A red bus stands before a green hedge under a blue sky."
+#: Pictures of a whole run; the width of each says its number.
+PICTURES, FIRST_WIDTH = 40, 16
+#: Far beyond what anything here takes.
+PATIENCE = 120.0
+SPEC = PoolSpec(Settings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_cluster() -> Iterator[None]:
+    """One for all tests, where a picture called poison kills its decoder."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SIDEWIRE_FAULT", "decoder.poison:kill")
+        with connected(namespace=NAMESPACE, cpus=2):
+            yield
+
+
+@pytest.fixture(scope="module")
+def blob(kodak: dict[str, Picture]) -> bytes:
+    """A stream that several generators decode."""
+    return get_codec("none").encode(kodak["kodim07"][:192, :256], 1).blob
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose generator makes a picture of its own out of the same stream."""
+    folder = tmp_path_factory.mktemp("bundles") / "newer"
+    bundle = load_generator_bundle(shipped_bundle("none"))
+    bias = bundle.tensors["generator.picture_part.0.bias"]
+    tensors = bundle.tensors | {"generator.picture_part.0.bias": bias + 0.1}
+    save_generator_bundle(folder, bundle.manifest, tensors)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(kodak: dict[str, Picture]) -> bytes:
+    """A stream that takes its decoder a while."""
+    return get_codec("none").encode(kodak["kodim07"], 3).blob
+
+
+def task(blob: bytes, name: str = "photo", seq: int = 0, words: str | None = None) -> DecodeTask:
+    key = Key("camera", 1, seq)
+    frame = Frame(key, bytes(16), name, blob, expects_caption=False)
+    caption = Caption(key, b"", 1, words, "en", time.monotonic() + 60) if words else None
+    return DecodeTask(frame, caption)
+
+
+def pixels(result: DecodeResult | DecodeFailure) -> Picture:
+    assert isinstance(result, DecodeResult), result
+    assert result.media_type == "image/png"
+    return np.asarray(Image.open(io.BytesIO(result.picture)))
+
+
+def distance(one: Picture, other: Picture) -> float:
+    """Mean absolute difference, in levels of 255: below 0.5 between machines and batches."""
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+def decoded_here(codec: Codec, blob: bytes) -> Picture:
+    return codec.decode(blob).picture
+
+
+@asynccontextmanager
+async def pool(timeout: float = PATIENCE) -> AsyncIterator[RayPool]:
+    """One gateway's; the decoders stay for the next test."""
+    ours = RayPool(SPEC, NAMESPACE, timeout)
+    await ours.start()
+    try:
+        yield ours
+    finally:
+        await ours.close()
+
+
+async def order(method: str, *arguments: object) -> PoolStatus:
+    answer = await getattr(find_supervisor(NAMESPACE), method).remote(*arguments)
+    assert isinstance(answer, PoolStatus), answer
+    return answer
+
+
+async def refusal(method: str, *arguments: object) -> Exception:
+    answer = await getattr(find_supervisor(NAMESPACE), method).remote(*arguments)
+    assert isinstance(answer, Exception), answer
+    return answer
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def states(want: Callable[[Sequence[DecoderState]], bool]) -> list[DecoderState]:
+    """Of all decoders, as soon as they are as wanted."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = [one for one in (await order("status")).decoders.values() if one is not None]
+            if want(found):
+                return found
+
+
+# What is decoded
+
+
+def test_results_are_the_codecs_in_order_with_bad_ones_alone(blob: bytes) -> None:
+    bad = blob[:-9] + bytes([blob[-9] ^ 0x10]) + blob[-8:]
+    base = (GOLDEN / "strip.swi").read_bytes()
+
+    async def scenario() -> None:
+        async with pool() as ours:
+            first, broken, other, last = await ours.decode(
+                [task(blob), task(bad), task(base), task(blob, words=WORDS)]
+            )
+        expected = decoded_here(get_codec("none"), blob)
+        assert distance(pixels(first), expected) < 0.5
+        assert distance(pixels(last), expected) < 0.5
+        assert isinstance(broken, DecodeFailure)
+        # Of another model than the shipped one.
+        assert isinstance(other, DecodeFailure)
+        assert "stream of model" in other.reason
+
+    asyncio.run(scenario())
+
+
+def test_pool_says_what_it_decodes_and_shows_how(blob: bytes) -> None:
+    async def scenario() -> None:
+        ours = RayPool(SPEC, NAMESPACE)
+        codecs = {one.name: one for one in await ours.start()}
+        assert set(codecs) == {"base", "ssa"}
+        assert codecs["ssa"].model_id == get_codec("none").model_id
+        seen = await ours.inspect(blob, WORDS)
+        assert seen.bits.shape == (12, 16)
+        assert seen.bits.sum() == pytest.approx(8 * len(blob), rel=0.5)
+        await ours.close()
+
+    asyncio.run(scenario())
+
+
+# Decoders that die
+
+
+def test_killed_in_mid_batch_loses_nothing(long: bytes) -> None:
+    async def scenario() -> None:
+        async with pool() as ours:
+            (before,) = await states(lambda found: len(found) == 1)
+            decoding = asyncio.create_task(ours.decode([task(long, seq=n) for n in range(8)]))
+            await states(lambda found: found[0].busy)
+            os.kill(before.pid, signal.SIGKILL)
+            results = await decoding
+            expected = decoded_here(get_codec("none"), long)
+            assert all(distance(pixels(result), expected) < 0.5 for result in results)
+            (after,) = await states(lambda found: len(found) == 1)
+            assert after.pid != before.pid
+
+    asyncio.run(scenario())
+
+
+def test_task_that_kills_its_decoder_fails_and_its_neighbours_do_not(blob: bytes) -> None:
+    async def scenario() -> None:
+        async with pool() as ours:
+            first, poison, last = await ours.decode([task(blob), task(blob, "poison"), task(blob)])
+            assert isinstance(poison, DecodeFailure)
+            assert "died 3 times" in poison.reason
+            expected = decoded_here(get_codec("none"), blob)
+            assert distance(pixels(first), expected) < 0.5
+            assert distance(pixels(last), expected) < 0.5
+
+    asyncio.run(scenario())
+
+
+def test_decoder_that_does_not_answer_is_replaced(blob: bytes) -> None:
+    async def scenario() -> None:
+        async with pool() as warm:
+            await warm.decode([task(blob)])
+        (before,) = await states(lambda found: len(found) == 1)
+        async with pool(timeout=20.0) as ours:
+            os.kill(before.pid, signal.SIGSTOP)
+            (result,) = await ours.decode([task(blob)])
+            assert distance(pixels(result), decoded_here(get_codec("none"), blob)) < 0.5
+        (after,) = await states(lambda found: len(found) == 1)
+        assert after.pid != before.pid
+
+    asyncio.run(scenario())
+
+
+# While pictures flow
+
+
+@asynccontextmanager
+async def flow(ours: RayPool, blob: bytes) -> AsyncIterator[list[DecodeResult | DecodeFailure]]:
+    """Batches as many as the pool is wide, all the time; what has come of them, whole at the end."""
+    results: list[DecodeResult | DecodeFailure] = []
+    over = False
+    given = 0
+
+    async def one() -> None:
+        results.extend(await ours.decode([task(blob), task(blob, words=WORDS)]))
+
+    async def run() -> None:
+        nonlocal given
+        running: set[asyncio.Task[None]] = set()
+        while not over:
+            while len(running) < ours.width:
+                running.add(asyncio.create_task(one()))
+                given += 2
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task_done in done:
+                task_done.result()
+        await asyncio.gather(*running)
+
+    flowing = asyncio.create_task(run())
+    try:
+        yield results
+    finally:
+        over = True
+        await flowing
+    assert len(results) == given
+
+
+async def some_more(results: Sequence[object]) -> None:
+    """Until pictures have come that were given after this call."""
+    seen = len(results)
+    await until(lambda: len(results) >= seen + 10)
+
+
+def test_decoders_grow_and_shrink_while_pictures_flow(blob: bytes) -> None:
+    async def scenario() -> None:
+        async with pool() as ours, flow(ours, blob) as results:
+            await some_more(results)
+            (old,) = (await order("status")).decoders
+            grown = await order("scale", 2)
+            assert len(grown.decoders) == 2
+            (new,) = set(grown.decoders) - {old}
+            await until(lambda: ours.width == 2)
+            await some_more(results)
+            busy = (await order("status")).decoders[new]
+            assert busy is not None
+            assert busy.pictures > 0
+            refused = await refusal("scale", 3)
+            assert isinstance(refused, LimitError)
+            assert str(refused) == "decoders is 3, must be at most 2"
+            assert len((await order("scale", 1)).decoders) == 1
+            await until(lambda: ours.width == 1)
+            await some_more(results)
+        expected = decoded_here(get_codec("none"), blob)
+        assert max(distance(pixels(result), expected) for result in results) < 0.5
+
+    asyncio.run(scenario())
+
+
+def test_newer_generator_takes_over_while_pictures_flow(blob: bytes, newer: Path) -> None:
+    async def scenario() -> None:
+        async with pool() as ours:
+            async with flow(ours, blob) as results:
+                await some_more(results)
+                # What cannot take the place is refused, and nothing changes.
+                assert isinstance(await refusal("swap", str(GOLDEN / "bundle")), SwapError)
+                assert isinstance(await refusal("swap", "/nowhere/at/all"), Exception)
+                before = (await order("status")).model
+                assert before.settings.generator == "none"
+                after = (await order("swap", str(newer))).model
+                assert after.version > before.version
+                await until(lambda: ours._roster.model == after)
+                await some_more(results)
+            expected = decoded_here(load_codec("", newer), blob)
+            before_it = decoded_here(get_codec("none"), blob)
+            assert distance(before_it, expected) > 10
+            # Nothing but what either generator makes; the old one's first, the new one's last.
+            assert distance(pixels(results[0]), before_it) < 0.5
+            assert distance(pixels(results[-1]), expected) < 0.5
+            for result in results:
+                picture = pixels(result)
+                assert min(distance(picture, one) for one in (before_it, expected)) < 0.5
+            (state,) = await states(lambda found: len(found) == 1)
+            assert state.model == after
+            await kept_by_a_decoder_that_starts_again(ours, state.pid, blob, expected)
+            await order("swap", "none")
+
+    async def kept_by_a_decoder_that_starts_again(
+        ours: RayPool, pid: int, blob: bytes, expected: Picture
+    ) -> None:
+        os.kill(pid, signal.SIGKILL)
+        (result,) = await ours.decode([task(blob)])
+        assert distance(pixels(result), expected) < 0.5
+
+    asyncio.run(scenario())
+
+
+# The supervisor
+
+
+def test_supervisor_that_dies_finds_its_decoders_again(blob: bytes) -> None:
+    async def scenario() -> None:
+        async with pool() as ours:
+            await ours.decode([task(blob)])
+            before = (await order("status")).decoders
+            supervisor = find_supervisor(NAMESPACE)
+            number = ours._roster.number
+            ray.kill(supervisor, no_restart=False)
+            # Pictures do not go by way of it.
+            (result,) = await ours.decode([task(blob)])
+            assert isinstance(result, DecodeResult)
+            await until(lambda: ours._roster.number != number)
+            after = (await order("status")).decoders
+            assert {name: one.pid for name, one in after.items() if one} == {
+                name: one.pid for name, one in before.items() if one
+            }
+
+    asyncio.run(scenario())
+
+
+def test_commands_find_the_decoders_from_another_process() -> None:
+    address = ray.get_runtime_context().gcs_address
+    where = ["--ray-address", address, "--ray-namespace", NAMESPACE]
+    program = [sys.executable, "-c", "from cluster.commands.actors import app; app()"]
+
+    def said(*words: str, namespace: Sequence[str] = where) -> subprocess.CompletedProcess[str]:
+        command = [*program, *words, *namespace]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    found = said("status", "--json")
+    assert found.returncode == 0, found.stderr
+    status = json.loads(found.stdout)
+    assert status["model"] == "none"
+    here = asyncio.run(states(lambda found: len(found) == 1))
+    assert [one["pid"] for one in status["decoders"]] == [one.pid for one in here]
+    refused = said("scale", "9")
+    assert refused.returncode == 1
+    assert "decoders is 9, must be at most 2" in refused.stderr
+    nobody = said("status", namespace=["--ray-address", address, "--ray-namespace", "empty"])
+    assert nobody.returncode == 1
+    assert "no decoders run in namespace 'empty'" in nobody.stderr
+
+
+def test_bundle_that_is_missing_is_said_at_the_start(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        spec = PoolSpec(Settings(PictureFormat.PNG, tmp_path, threads=1), 1)
+        with pytest.raises(BundleError, match=str(tmp_path)):
+            await RayPool(spec, f"{NAMESPACE}-other").start()
+
+    asyncio.run(scenario())
+
+
+# A whole receiver
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Containers of real pictures, each of another width."""
+    rows = []
+    for seq in range(PICTURES):
+        picture = np.full((16, FIRST_WIDTH + seq, 3), seq, np.uint8)
+        container = get_codec("none").encode(picture, 0).blob
+        rows.append({"id": f"frame-{seq}", "image": container, "captions": [words(seq).text]})
+    path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def of_its_width(one: Delivered) -> bool:
+    """Whether a picture is the one that has this number."""
+    with Image.open(io.BytesIO(one.picture)) as picture:
+        width = picture.width
+    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}")
+
+
+def test_receiver_on_a_cluster_loses_nothing_and_has_no_torch(
+    tmp_path: Path, feed: Path, newer: Path
+) -> None:
+    where = ("--ray-address", ray.get_runtime_context().gcs_address)
+    space = ("--set", f"ray_namespace={NAMESPACE}", "--set", "generator=none")
+    options = ("--decoder", "ray", *where, *space, "--caption-wait", "0.5")
+    with Ends(tmp_path, feed, receive=options) as ends:
+        gateway = ends.start_receiver()
+        assert gateway.line()["ready"]
+        sender = ends.start_sender("--set", "rate=5", captions=True)
+        until_delivered(ends.sink, 5)
+        (decoder,) = asyncio.run(states(lambda found: len(found) == 1))
+        os.kill(decoder.pid, signal.SIGKILL)
+        until_delivered(ends.sink, 10)
+        asyncio.run(order("swap", str(newer)))
+        assert sender.wait(PATIENCE) == 0, ends.said("send")
+        assert "libtorch" not in Path(f"/proc/{gateway.pid}/maps").read_text()
+        gateway.signal(signal.SIGTERM)
+        assert gateway.wait(PATIENCE) == 0, ends.said("receive")
+        verdict = judge(folder_deliveries(ends.sink), ends.ledger, PICTURES, of_its_width)
+        assert (verdict.flaws, verdict.wordless) == ({}, [])
+    # The decoders belong to the cluster.
+    (after,) = asyncio.run(states(lambda found: len(found) == 1))
+    assert after.pid != decoder.pid
+    asyncio.run(order("swap", "none"))
+
+
+def test_gateway_runs_as_an_actor_too(tmp_path: Path, feed: Path) -> None:
+    settings = ReceiveSettings(
+        images="127.0.0.1:0",
+        captions="127.0.0.1:0",
+        state=tmp_path / "state",
+        sink=tmp_path / "sink",
+        caption_wait=0.5,
+    )
+    gateway = ray.remote(GatewayActor).remote(settings, SPEC, NAMESPACE)
+    addresses = ray.get(gateway.start.remote())
+    where = ("--images", addresses.images, "--captions", addresses.captions)
+    sender = Program(
+        "send", "--json", *where, "--feed", feed, "--codec", "sealed", "--state", tmp_path / "j"
+    )
+    assert sender.wait(PATIENCE) == 0
+    left = ray.get(gateway.stop.remote())
+    assert (left.frames, left.captions) == (0, 0)
+    ledger = tmp_path / "state" / "ledger.sqlite"
+    verdict = judge(folder_deliveries(tmp_path / "sink"), ledger, PICTURES, of_its_width)
+    assert (verdict.flaws, verdict.wordless) == ({}, [])
+
+
+# Numbers
+
+
+def test_metrics_are_at_rays_endpoint(blob: bytes) -> None:
+    metrics = GatewayMetrics("gateway-under-test")
+    metrics.queued(3)
+    metrics.joined(0.25)
+    key = Key("camera", 1, 0)
+    metrics.ended(End(key, 0, wire.DISPOSITION_DECODED_NO_TEXT, True, False))
+
+    async def decode() -> None:
+        async with pool() as ours:
+            await ours.decode([task(blob), task(b"nonsense")])
+
+    asyncio.run(decode())
+    (node,) = ray.nodes()
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    wanted = (
+        "ray_sidewire_decode_queue{",
+        "ray_sidewire_join_wait_seconds_bucket{",
+        'disposition="decoded_no_text"',
+        "ray_sidewire_decode_seconds_bucket{",
+        "ray_sidewire_batch_pictures_bucket{",
+        'outcome="failed"',
+        'gateway="gateway-under-test"',
+    )
+    end = time.monotonic() + PATIENCE
+    while True:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            text = answer.read().decode()
+        missing = [one for one in wanted if one not in text]
+        if not missing:
+            break
+        assert time.monotonic() < end, f"not exported: {missing}"
+        time.sleep(0.5)
