@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.commands import receiving, sending
+from cluster.commands import actors, demo, evidence, receiving, sending
 from cluster.commands.options import BundleFolder, Json
 from cluster.console import errors_in_one_line, print_result, progress_console
 
@@ -58,7 +58,12 @@ def encode(
     codec: Annotated[
         str, typer.Option(help="See [bold]sidewire doctor[/] for the names.")
     ] = "base",
-    quality: Annotated[int, typer.Option("--quality", "-q", help="0 is the smallest stream.")] = 4,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            "--quality", "-q", help="0 is the smallest stream. [dim]default: the middle one[/]"
+        ),
+    ] = None,
     bundle: BundleFolder = None,
     json: Json = False,
 ) -> None:
@@ -67,11 +72,13 @@ def encode(
         from sender.encode import encode_file  # noqa: PLC0415
         from shared.codecs import load_codec  # noqa: PLC0415
 
-        encoded = encode_file(source, target, load_codec(codec, bundle), quality)
+        loaded = load_codec(codec, bundle)
+        level = loaded.default_quality if quality is None else quality
+        encoded = encode_file(source, target, loaded, level)
     values = {
         "file": str(target),
         "codec": codec,
-        "quality": quality,
+        "quality": level,
         "width": encoded.width,
         "height": encoded.height,
         "bytes": len(encoded.blob),
@@ -84,6 +91,16 @@ def encode(
 def decode(
     source: Annotated[Path, typer.Argument(metavar="IN.swi", help="A stream made by encode.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Picture to write: .png, .webp, …")],
+    caption: Annotated[
+        str | None, typer.Option(help="What is said of the picture, for codecs that read it.")
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Decode with this one, where several decode the stream: ssa or none."
+            " [dim]default: the one that the stream names[/]"
+        ),
+    ] = None,
     bundle: BundleFolder = None,
     json: Json = False,
 ) -> None:
@@ -95,9 +112,13 @@ def decode(
 
         blob = read_stream(source)
         header = Container.from_bytes(blob).header
-        decoded = decode_to_file(blob, target, load_codec(codec_name(header.codec_id), bundle))
-    crc = f"{decoded.symbols_crc32c:08x}"
-    values = {"file": str(target)} | _described(header) | {"symbols_crc32c": crc}
+        decoder = load_codec(codec or codec_name(header.codec_id), bundle)
+        decoded = decode_to_file(blob, target, decoder, caption)
+    values: dict[str, object] = {"file": str(target), **_described(header)}
+    if decoded.symbols_crc32c is not None:
+        values["symbols_crc32c"] = f"{decoded.symbols_crc32c:08x}"
+    if decoded.trust is not None:
+        values["trust"] = round(decoded.trust, 3)
     print_result(values, json)
 
 
@@ -127,28 +148,6 @@ def inspect(
     print_result(values, json)
 
 
-@app.command("eval")
-def evaluate(
-    feed: Annotated[Path, typer.Option(help="Parquet file or folder with id, image, captions.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.parquet, summary.json and plots.")],
-    codecs: Annotated[str, typer.Option(help="Names with commas; * is a wildcard.")] = "base",
-    qualities: Annotated[str, typer.Option(help="'all', or levels with commas.")] = "all",
-    ssimulacra2_every: Annotated[
-        int, typer.Option(min=1, help="Measure SSIMULACRA2 on every n-th picture.")
-    ] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
-    jobs: Annotated[
-        int, typer.Option(min=1, help="Processes; with more than one, no times are recorded.")
-    ] = 1,
-    json: Json = False,
-) -> None:
-    """Compare codecs on the same pictures: real bytes, distortion, time, BD-rates and plots."""
-    with errors_in_one_line():
-        from cluster.evaluation.run import evaluate_command  # noqa: PLC0415
-
-        evaluate_command(feed, codecs, qualities, out, ssimulacra2_every, limit, jobs, json)
-
-
 @app.command()
 def doctor(json: Json = False) -> None:
     """Show versions, devices, weights with their hashes, and which optional metrics can run."""
@@ -167,31 +166,31 @@ def train(
     snapshot: Annotated[
         bool, typer.Option(help="Train no further: export what the checkpoint holds.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A generator's run: begin with another run's distortion.pt."),
+    ] = None,
 ) -> None:
-    """Train a codec, or resume where its checkpoint stands, and export a bundle."""
+    """Train a stream or a generator, or resume where its checkpoint stands, and export a bundle."""
     # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     with errors_in_one_line():
-        from training.run import train_command  # noqa: PLC0415
+        from training.command import Places, train_command  # noqa: PLC0415
 
-        train_command(config, data, out, bundle, snapshot)
-
-
-@app.command()
-def demo(
-    report: Annotated[Path, typer.Option(help="Folder for the report page.")] = Path("out/demo"),
-    feed: Annotated[Path | None, typer.Option(help="Another feed than the shipped one.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pictures.")] = None,
-) -> None:
-    """Encode and decode the shipped news pictures, print the table, write a page to look at."""
-    with errors_in_one_line():
-        from cluster.demo import run_demo  # noqa: PLC0415
-
-        run_demo(report, feed, limit)
+        train_command(config, Places(data, out, bundle, snapshot, start))
 
 
-for command in (receiving.receive, sending.send, sending.captions, receiving.status):
+app.command("eval")(evidence.evaluate)
+for command in (
+    evidence.reproduce,
+    receiving.receive,
+    sending.send,
+    sending.captions,
+    receiving.status,
+    demo.demo,
+):
     app.command()(command)
+app.add_typer(actors.app, name="decoders")
 
 
 def main() -> None:

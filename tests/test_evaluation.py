@@ -15,12 +15,17 @@ from PIL import Image
 from rich.console import Console
 
 from cluster.evaluation import EvaluationResult, evaluate, summary_table
+from cluster.evaluation.summary import METRICS as ALL_METRICS
+from cluster.evaluation.summary import curve_of
+from cluster.evaluation.texts import TextMode
 from shared.codecs import registry
 from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
 from shared.errors import QualityError, UnknownCodecError
 from shared.pictures import Picture
 
 CODECS = ["baseline/webp", "baseline/jpeg"]
+METRICS = ("psnr", "ms_ssim", "ssimulacra2", "feature_distance", "judge")
+METRIC_PSNR = ALL_METRICS[0]
 
 
 def png(height: int, width: int, seed: int) -> bytes:
@@ -102,7 +107,7 @@ def test_summary_is_the_mean_of_the_rows(result: EvaluationResult, out: Path) ->
 def test_bd_rates_name_anchor_window_and_interval(result: EvaluationResult, out: Path) -> None:
     table = json.loads((out / "bd_rate.json").read_text())
     assert [(row["codec"], row["anchor"], row["metric"]) for row in table] == [
-        ("baseline/jpeg", "baseline/webp", metric) for metric in ("psnr", "ms_ssim", "ssimulacra2")
+        ("baseline/jpeg", "baseline/webp", metric) for metric in METRICS
     ]
     for row in table:
         assert row["window_bpp"] == [0.1, 0.6]
@@ -111,7 +116,7 @@ def test_bd_rates_name_anchor_window_and_interval(result: EvaluationResult, out:
 
 
 def test_plots_and_table_can_be_looked_at(result: EvaluationResult, out: Path) -> None:
-    for metric in ("psnr", "ms_ssim", "ssimulacra2"):
+    for metric in METRICS:
         with Image.open(out / f"rd_{metric}.png") as image:
             assert image.width > 800
     console = Console(width=120, record=True, file=io.StringIO())
@@ -134,7 +139,7 @@ class FussyCodec(Codec):
             raise ZeroDivisionError("narrow")
         return Encoded(height.to_bytes(2) + picture.tobytes(), width, height)
 
-    def decode(self, blob: bytes) -> Decoded:
+    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
         height = int.from_bytes(blob[:2])
         return Decoded(np.frombuffer(blob[2:], np.uint8).reshape(height, -1, 3))
 
@@ -193,3 +198,81 @@ def test_unknown_names_and_levels_are_refused_before_any_work(feed: Path, tmp_pa
     with pytest.raises(QualityError, match="none of the qualities"):
         evaluate(feed, ["baseline/jpeg"], [99], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+WORDS = ("a red door", "a house with shutters", "a stone wall")
+
+
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures: with three captions, with one, and with none."""
+    counts = {"three": 3, "one": 1, "silent": 0}
+    rows = [
+        {
+            "id": name,
+            "image": png(96, 112, seed),
+            "captions": [f"{w}, {seed}" for w in WORDS[:count]],
+        }
+        for seed, (name, count) in enumerate(counts.items())
+    ]
+    path = tmp_path_factory.mktemp("captioned") / "feed.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def test_text_modes_tell_the_decoder_alone(captioned: Path, tmp_path: Path) -> None:
+    result = evaluate(
+        captioned, ["ssa", "none"], [1], tmp_path, text=tuple(TextMode), ssimulacra2_every=0
+    )
+    assert not result.failures
+    keys = [(row.id, row.text) for row in result.rows if row.codec == "ssa"]
+    always = ["none", "matched", "mismatched"]
+    assert keys == [
+        *(("three", text) for text in [*always, "caption-1", "caption-2", "caption-3"]),
+        *(("one", text) for text in [*always, "caption-1"]),
+        *(("silent", text) for text in always),
+    ]
+    # A codec that reads no text is measured once, on the same stream.
+    assert [(row.id, row.text) for row in result.rows if row.codec == "none"] == [
+        (name, "none") for name in ("three", "one", "silent")
+    ]
+    for name in ("three", "one", "silent"):
+        assert len({row.bytes for row in result.rows if row.id == name}) == 1
+    told = {(row.id, row.text): row for row in result.rows if row.codec == "ssa"}
+    assert told["three", "matched"].caption_bytes == len(f"{WORDS[0]}, 0".encode())
+    assert told["three", "mismatched"].caption_bytes == len(f"{WORDS[0]}, 1".encode())
+    assert told["three", "caption-2"].caption_bpp == 8 * len(f"{WORDS[1]}, 0") / (96 * 112)
+    assert told["silent", "matched"].caption_bytes == 0
+    assert told["three", "none"].trust is None
+    assert told["three", "matched"].psnr == told["three", "caption-1"].psnr
+
+
+def test_judge_reads_what_the_decoder_was_not_told(captioned: Path, tmp_path: Path) -> None:
+    modes = (TextMode.NONE, TextMode.ALL_CAPTIONS)
+    result = evaluate(captioned, ["ssa"], [0], tmp_path, text=modes, ssimulacra2_every=0)
+    told = {(row.id, row.text): row for row in result.rows}
+    for text, places in {"none": (1, 2), "caption-1": (1, 2), "caption-3": (0, 1)}.items():
+        row = told["three", text]
+        assert len(row.judge_scores) == 3
+        assert row.judge == pytest.approx(fmean(row.judge_scores[place] for place in places))
+    assert told["one", "none"].judge is None
+    assert told["silent", "none"].judge_scores == ()
+    assert all(row.feature_distance is not None for row in result.rows)
+    without = evaluate(
+        captioned, ["ssa"], [0], tmp_path, matching=False, limit=1, ssimulacra2_every=0
+    )
+    assert [(row.text, row.judge, row.feature_distance) for row in without.rows] == [
+        ("matched", None, None)
+    ]
+
+
+def test_curves_count_the_captions_bits(captioned: Path, tmp_path: Path) -> None:
+    modes = (TextMode.NONE, TextMode.MATCHED)
+    result = evaluate(captioned, ["ssa"], "all", tmp_path, text=modes, ssimulacra2_every=0)
+    silent, matched = (curve_of(result.summary, "ssa", text, METRIC_PSNR) for text in modes)
+    added = {round(m - s, 9) for m, s in zip(matched.rates, silent.rates, strict=True)}
+    assert len(added) == 1
+    assert added.pop() > 0
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(summary_table(result.summary))
+    assert "matched" in console.export_text()

@@ -316,7 +316,7 @@ def test_show_config_as_json_masks_secrets() -> None:
     assert found["token"]["value"] == "**********"
     assert found["token"]["origin"] == "environment SIDEWIRE_SEND_TOKEN"
     assert (found["again"]["value"], found["again"]["origin"]) == (True, "flag")
-    assert (found["quality"]["value"], found["quality"]["origin"]) == (4, "default")
+    assert (found["quality"]["value"], found["quality"]["origin"]) == (None, "default")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shared.errors import SidewireError
 from training.config import Stage1Config
 from training.joint import JointConfig
 from training.joint_run import JointRequest, joint_run
+from training.matcher import MatcherConfig, train_matcher
 from training.run import TrainingRequest, train_stage1
 from training.stage2_config import Stage2Config
 from training.stage2_run import GeneratorRequest, generator_run
@@ -74,11 +75,21 @@ def _joint(settings: dict[str, Any], places: Places) -> str:
     return f"encoder and generator {manifest.tensors_sha256[:16]}"
 
 
+def _matcher(settings: dict[str, Any], places: Places) -> str:
+    if places.start is not None or places.snapshot:
+        raise SidewireError("--start, --snapshot: a matcher's run has no checkpoints")
+    config = MatcherConfig.model_validate(settings)
+    cache = places.out.parent / "cache"
+    manifest = train_matcher(config, places.data, cache, places.bundle, os.cpu_count() or 1)
+    return f"matcher {manifest.tensors_sha256[:16]}"
+
+
 #: What ``kind`` in a configuration may be; without one it is a stream.
 KINDS: dict[str, Callable[[dict[str, Any], Places], str]] = {
     "stream": _stream,
     "generator": _generator,
     "joint": _joint,
+    "matcher": _matcher,
 }
 
 

@@ -157,7 +157,9 @@ class JointModel(nn.Module):
         )
         centred = y - mu
         coded = (index > 0).float()
-        likelihood = bin_probability(self._counted(centred), index).clamp_min(LATENT_LIKELIHOOD_FLOOR)
+        likelihood = bin_probability(self._counted(centred), index).clamp_min(
+            LATENT_LIKELIHOOD_FLOOR
+        )
         bits = (-torch.log2(likelihood) * coded).flatten(1).sum(1)
         bits = bits + self.prior(self._counted(z), quality)
         y_hat = round_ste(centred) * coded + mu

@@ -2,12 +2,11 @@
 
 Symmetric InfoNCE (Radford et al., "Learning Transferable Visual Models From Natural Language
 Supervision", 2021) against frozen sentence vectors. Two are trained: ``features``, whose maps stand in the
-generator's loss, and ``judge``, which only measures. Their seeds, widths and weights have nothing in common.
+generator's loss, and ``judge``, which only measures. They differ in seed, widths and weights; data and text space are the same.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import math
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
@@ -235,21 +233,3 @@ def train_matcher(
         ),
     )
     return save_matcher(bundle, manifest, run.model.state_dict())
-
-
-def main() -> None:
-    """Command line: a configuration in, a bundle out."""
-    parser = argparse.ArgumentParser(description="train a picture-to-sentence matcher")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    parser.add_argument("--workers", type=int, default=1)
-    given = parser.parse_args()
-    config = MatcherConfig.model_validate(yaml.safe_load(given.config.read_text()))
-    manifest = train_matcher(config, given.data, given.cache, given.bundle, given.workers)
-    Console().print(manifest.provenance.validation)
-
-
-if __name__ == "__main__":
-    main()

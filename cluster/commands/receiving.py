@@ -66,6 +66,18 @@ def receive(
         float | None,
         typer.Option(help="Seconds in which a late caption is still used. [dim]default: 60[/]"),
     ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(help="processes of this machine, or ray. [dim]default: processes[/]"),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster of the decoders, or auto. [dim]default: one of its own[/]"),
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(help="Decodes streams of ssa: a codec or a folder. [dim]default: ssa[/]"),
+    ] = None,
     bundle: BundleFolder = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM file of the certificate.", rich_help_panel=TLS)
@@ -108,9 +120,14 @@ def receive(
         from receiver.settings import ReceiveSettings  # noqa: PLC0415
 
         settings = settings_of(context, ReceiveSettings)
-        from receiver.serve import serve  # noqa: PLC0415
+        if settings.decoder == "ray":
+            from cluster.actors.receiving import serve_on_ray  # noqa: PLC0415
 
-        serve(settings)
+            serve_on_ray(settings)
+        else:
+            from receiver.serve import serve  # noqa: PLC0415
+
+            serve(settings)
 
 
 def status(

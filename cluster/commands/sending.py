@@ -67,7 +67,9 @@ def send(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option("--quality", "-q", help="0 is the smallest stream. [dim]default: 4[/]"),
+        typer.Option(
+            "--quality", "-q", help="0 is the smallest stream. [dim]default: the middle one[/]"
+        ),
     ] = None,
     bundle: BundleFolder = None,
     processes: Annotated[

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from typing import Literal, TypeVar
 
 import torch
 
+from cluster.evaluation.entries import CodecEntry, open_codec
+from cluster.evaluation.examiner import Examiner, Measures
 from cluster.evaluation.rows import Failure, Levels, ResultRow
+from cluster.evaluation.texts import TextMode, Told, borrowed_from, told_in
 from shared.codecs import codec_names, get_codec
+from shared.codecs.interface import Codec, TextPlacement
+from shared.codecs.joint import JointCodec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
-from shared.feed import read_feed
-from shared.metrics import ms_ssim, psnr, ssimulacra2
+from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
 
-__all__ = ["NO_TEXT", "chosen_levels", "measured", "tasks_of"]
-
-#: No codec here reads a caption yet.
-NO_TEXT = "none"
+__all__ = ["chosen_levels", "entries_of", "measured", "tasks_of", "texts_of"]
 
 T = TypeVar("T")
 
@@ -37,9 +40,11 @@ class Task:
 
     id: str
     picture: Picture
-    codec: str
+    captions: tuple[str, ...]
+    codec: CodecEntry
     levels: tuple[int, ...]
-    with_ssimulacra2: bool
+    told: tuple[Told, ...]
+    measures: Measures
     timed: bool
     warm_up: bool
 
@@ -51,44 +56,64 @@ def _timed(call: Callable[[], T]) -> tuple[T, float]:
     return result, 1000 * (time.perf_counter() - start)
 
 
-def _measure_level(task: Task, level: int) -> ResultRow:
-    codec = get_codec(task.codec)
-    encoded, encode_ms = _timed(lambda: codec.encode(task.picture, level))
-    decoded, decode_ms = _timed(lambda: codec.decode(encoded.blob).picture)
-    return ResultRow(
-        id=task.id,
-        codec=task.codec,
-        quality=level,
-        text=NO_TEXT,
-        width=encoded.width,
-        height=encoded.height,
-        bytes=len(encoded.blob),
-        bpp=encoded.bits_per_pixel,
-        caption_bytes=0,
-        caption_bpp=0.0,
-        psnr=psnr(task.picture, decoded),
-        ms_ssim=ms_ssim(task.picture, decoded),
-        ssimulacra2=ssimulacra2(task.picture, decoded) if task.with_ssimulacra2 else None,
-        encode_ms=encode_ms if task.timed else None,
-        decode_ms=decode_ms if task.timed else None,
-    )
+def _measure_level(task: Task, level: int, examiner: Examiner) -> list[ResultRow]:
+    """One encoding, and a decoding for everything that is told; an encoder that reads it does so anew."""
+    codec = open_codec(task.codec)
+    blind = _timed(lambda: codec.encode(task.picture, level))
+    rows = []
+    for told in task.told:
+        caption = told.caption
+        encoded, encode_ms = (
+            _timed(partial(codec.encode_told, task.picture, level, caption))
+            if isinstance(codec, JointCodec) and codec.text is TextPlacement.BOTH
+            else blind
+        )
+        decoded, decode_ms = _timed(partial(codec.decode, encoded.blob, caption))
+        scores = examiner.scores(decoded.picture, task.captions)
+        judged = [scores.judge[place] for place in told.judged] if scores.judge else []
+        caption_bytes = len((caption or "").encode())
+        rows.append(
+            ResultRow(
+                id=task.id,
+                codec=task.codec.label,
+                quality=level,
+                text=told.label,
+                width=encoded.width,
+                height=encoded.height,
+                bytes=len(encoded.blob),
+                bpp=encoded.bits_per_pixel,
+                caption_bytes=caption_bytes,
+                caption_bpp=8 * caption_bytes / (encoded.width * encoded.height),
+                psnr=scores.psnr,
+                ms_ssim=scores.ms_ssim,
+                ssimulacra2=scores.ssimulacra2,
+                feature_distance=scores.feature_distance,
+                judge=fmean(judged) if judged else None,
+                judge_scores=scores.judge,
+                trust=decoded.trust,
+                encode_ms=encode_ms if task.timed else None,
+                decode_ms=decode_ms if task.timed else None,
+            )
+        )
+    return rows
 
 
 def _measure(task: Task | Failure) -> list[ResultRow | Failure]:
-    """An outcome for each level; a picture that could not be read passes through."""
+    """An outcome for each level and text; a picture that could not be read passes through."""
     if isinstance(task, Failure):
         return [task]
     if task.warm_up:
-        codec = get_codec(task.codec)
+        codec = open_codec(task.codec)
         with suppress(Exception):  # what fails here fails again below, and is reported there
-            codec.decode(codec.encode(task.picture, task.levels[0]).blob)
+            codec.decode(codec.encode(task.picture, task.levels[0]).blob, task.told[-1].caption)
+    examiner = Examiner(task.picture, task.measures)
     outcomes: list[ResultRow | Failure] = []
     for level in task.levels:
         try:
-            outcomes.append(_measure_level(task, level))
+            outcomes.extend(_measure_level(task, level, examiner))
         except Exception as error:  # a codec may fail in any way: the others go on
             reason = f"{type(error).__name__}: {error}"
-            outcomes.append(Failure(task.id, task.codec, level, reason))
+            outcomes.append(Failure(task.id, task.codec.label, level, reason))
     return outcomes
 
 
@@ -107,20 +132,65 @@ def chosen_levels(patterns: Sequence[str], qualities: Sequence[int] | Literal["a
     return levels
 
 
+def entries_of(levels: Levels) -> dict[CodecEntry, tuple[int, ...]]:
+    """Registered codecs as they are measured."""
+    return {CodecEntry(name, name): own for name, own in levels.items()}
+
+
+def texts_of(feed: Path, modes: Sequence[TextMode], limit: int | None) -> list[tuple[Told, ...]]:
+    """What is told of each picture of a feed.
+
+    Raises:
+        FeedError: it cannot be read. TextModeError: wrong captions cannot be had from it.
+    """
+    captions = [row.captions for row in islice(read_feed(feed, CAPTION_COLUMNS), limit)]
+    wanted = TextMode.MISMATCHED in modes
+    lenders = borrowed_from(captions) if wanted else [None] * len(captions)
+    return [
+        told_in(modes, own, None if lender is None else captions[lender][0])
+        for own, lender in zip(captions, lenders, strict=True)
+    ]
+
+
+def _told_to(codec: Codec, told: tuple[Told, ...]) -> tuple[Told, ...]:
+    """A codec whose decoder reads no text is measured once, by what it is judged by untold."""
+    if codec.text is not TextPlacement.NOWHERE:
+        return told
+    return (Told(TextMode.NONE, None, told[0].judged if told else ()),)
+
+
 def tasks_of(
-    feed: Path, levels: Levels, ssimulacra2_every: int, limit: int | None, timed: bool
+    feed: Path,
+    levels: Mapping[CodecEntry, tuple[int, ...]],
+    texts: Sequence[tuple[Told, ...]],
+    ssimulacra2_every: int,
+    *,
+    matching: bool,
+    timed: bool,
 ) -> Iterator[Task | Failure]:
+    """Everything to measure, in the feed's order; as many pictures as there are ``texts``."""
     cold = set(levels) if timed else set()
-    for index, row in enumerate(islice(read_feed(feed), limit)):
+    for index, (row, told) in enumerate(zip(read_feed(feed), texts, strict=False)):
         try:
             picture = picture_from_bytes(row.image)
         except SidewireError as error:
             yield Failure(row.id, None, None, str(error))
             continue
         scored = ssimulacra2_every > 0 and index % ssimulacra2_every == 0
-        for name, own in levels.items():
-            yield Task(row.id, picture, name, own, scored, timed, warm_up=name in cold)
-            cold.discard(name)
+        measures = Measures(ssimulacra2=scored, matching=matching)
+        for entry, own in levels.items():
+            yield Task(
+                id=row.id,
+                picture=picture,
+                captions=row.captions,
+                codec=entry,
+                levels=own,
+                told=_told_to(open_codec(entry), told),
+                measures=measures,
+                timed=timed,
+                warm_up=entry in cold,
+            )
+            cold.discard(entry)
 
 
 def measured(tasks: Iterable[Task | Failure], jobs: int) -> Iterator[list[ResultRow | Failure]]:

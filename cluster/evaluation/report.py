@@ -17,14 +17,20 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from rich.box import SIMPLE
 from rich.table import Table
 
-from cluster.evaluation.rows import BdRateRow, EvaluationResult, Levels, ResultRow, SummaryRow
-from cluster.evaluation.summary import BASELINES, METRICS, curve_of
+from cluster.evaluation.rows import BdRateRow, EvaluationResult, ResultRow, SummaryRow
+from cluster.evaluation.summary import BASELINES, METRICS, curve_of, named_curves
+from cluster.evaluation.texts import TextMode
 from shared.metrics import Curve
 from shared.pictures import write_atomically
 
-__all__ = ["summary_table", "write_report"]
+__all__ = ["summary_table", "write_report", "write_results"]
 
-_ARROW_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+_ARROW_TYPES = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "tuple[float, ...]": pa.list_(pa.float64()),
+}
 RESULT_SCHEMA = pa.schema(
     [
         pa.field(
@@ -37,7 +43,8 @@ RESULT_SCHEMA = pa.schema(
 )
 
 
-def _write_results(path: Path, rows: Sequence[ResultRow]) -> None:
+def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
+    """Every row, as Parquet."""
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], RESULT_SCHEMA), file)
     write_atomically(path, file.getvalue())
@@ -72,7 +79,7 @@ def _write_plot(path: Path, curves: dict[str, Curve], label: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("rate (bits per pixel)")
+    axes.set_xlabel("rate (bits per pixel of picture and caption)")
     axes.set_ylabel(label)
     axes.grid(which="both", alpha=0.25)
     if curves:
@@ -82,33 +89,56 @@ def _write_plot(path: Path, curves: dict[str, Curve], label: str) -> None:
     write_atomically(path, file.getvalue())
 
 
-def write_report(out: Path, result: EvaluationResult, levels: Levels) -> None:
-    _write_results(out / "results.parquet", result.rows)
+def write_report(out: Path, result: EvaluationResult) -> None:
+    """Write the tables, and a plot a metric."""
+    write_results(out / "results.parquet", result.rows)
     _write_json(out / "summary.json", result.summary)
     _write_json(out / "bd_rate.json", result.bd_rates)
     for metric in METRICS:
-        curves = {name: curve_of(result.summary, name, metric) for name in levels}
+        curves = {
+            codec if text == TextMode.NONE else f"{codec}, {text}": curve_of(
+                result.summary, codec, text, metric
+            )
+            for codec, text in named_curves(result.summary)
+        }
         curves = {name: curve for name, curve in curves.items() if curve.rates}
         _write_plot(out / f"rd_{metric.name}.png", curves, metric.label)
 
 
+def _shown(value: float | None, digits: int) -> str:
+    """A figure, or a dash for what was not measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
 def summary_table(summary: Sequence[SummaryRow]) -> Table:
-    """The summary for a terminal of 80 columns; a dash stands for what was not measured."""
+    """The summary for a terminal of 80 columns: times, or what the words do where words were told."""
     pictures = max((row.pictures for row in summary), default=0)
-    table = Table(title=f"means over {pictures} pictures, times in ms", box=SIMPLE, pad_edge=False)
+    told = any(row.text != TextMode.NONE for row in summary)
+    title = f"means over {pictures} pictures (SSIM2: SSIMULACRA2)"
+    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("codec", no_wrap=True)
-    for heading in ("q", "bpp", "PSNR", "MS-SSIM", "SSIMULACRA2", "encode", "decode"):
+    if told:
+        table.add_column("text", no_wrap=True)
+    own = ("+text", "judge") if told else ("MS-SSIM", "enc ms", "dec ms")
+    for heading in ("q", "bpp", "PSNR", "SSIM2", "features", *own):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in summary:
         figures = (
+            str(row.quality),
             f"{row.bpp:.4f}",
             f"{row.psnr:.2f}",
-            "-" if row.ms_ssim is None else f"{row.ms_ssim:.4f}",
+            _shown(row.ssimulacra2, 1),
+            _shown(row.feature_distance, 4),
             *(
-                "-" if value is None else f"{value:.1f}"
-                for value in (row.ssimulacra2, row.encode_ms, row.decode_ms)
+                (f"{row.caption_bpp:.4f}", _shown(row.judge, 4))
+                if told
+                else (
+                    _shown(row.ms_ssim, 4),
+                    _shown(row.encode_ms, 1),
+                    _shown(row.decode_ms, 1),
+                )
             ),
         )
         style = None if row.codec.startswith(BASELINES) else "bold"
-        table.add_row(row.codec, str(row.quality), *figures, style=style)
+        table.add_row(row.codec, *((row.text,) if told else ()), *figures, style=style)
     return table

@@ -16,7 +16,12 @@ class ResultRow:
 
     Attributes:
         bytes: length of the blob; ``bpp`` is eight times that by the true picture's pixels.
-        caption_bytes, caption_bpp: of the caption that the codec was given.
+        text: what the decoder was told, see :mod:`cluster.evaluation.texts`.
+        caption_bytes, caption_bpp: of the caption that the decoder was given, in UTF-8.
+        trust: how far the decoder followed the caption; None where it read none.
+        feature_distance, judge: see :mod:`shared.metrics.matching`; None where not asked for. The judge's
+            is the mean over captions that the decoder was not told, and None without such a one.
+        judge_scores: the judge's for each of the picture's captions, the told one too.
         ms_ssim, ssimulacra2: None where the picture is too small, or not measured.
         encode_ms, decode_ms: None where other processes ran beside.
     """
@@ -34,6 +39,10 @@ class ResultRow:
     psnr: float
     ms_ssim: float | None
     ssimulacra2: float | None
+    feature_distance: float | None
+    judge: float | None
+    judge_scores: tuple[float, ...]
+    trust: float | None
     encode_ms: float | None
     decode_ms: float | None
 
@@ -54,7 +63,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Means of a codec's rows at a quality, each over the pictures that have the figure."""
+    """Means of a codec's rows at a quality and text, each over the pictures that have the figure."""
 
     codec: str
     quality: int
@@ -65,15 +74,19 @@ class SummaryRow:
     psnr: float
     ms_ssim: float | None
     ssimulacra2: float | None
+    feature_distance: float | None
+    judge: float | None
+    trust: float | None
     encode_ms: float | None
     decode_ms: float | None
 
 
 @dataclass(frozen=True)
 class BdRateRow:
-    """BD-rate of a codec against an anchor; None where none exists (:mod:`shared.metrics`)."""
+    """BD-rate of a codec, told ``text``, against an anchor; None where there is none."""
 
     codec: str
+    text: str
     anchor: str
     metric: str
     percent: float | None

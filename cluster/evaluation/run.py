@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cluster.console import progress_bars
-from cluster.evaluation.measure import chosen_levels, measured, tasks_of
+from cluster.evaluation.measure import chosen_levels, entries_of, measured, tasks_of, texts_of
 from cluster.evaluation.report import summary_table, write_report
 from cluster.evaluation.rows import EvaluationResult, Failure, ResultRow
 from cluster.evaluation.summary import bd_rates, summarise
+from cluster.evaluation.texts import TextMode, parse_modes
 from shared.errors import QualityError, SidewireError
-from shared.feed import count_rows
 from shared.metrics.bd_rate import RATE_WINDOW
+from shared.metrics.matching import check_matchers
 
 __all__ = ["evaluate", "evaluate_command"]
 
@@ -29,7 +30,9 @@ def evaluate(
     qualities: Sequence[int] | Literal["all"],
     out: Path,
     *,
+    text: Sequence[TextMode] = (TextMode.MATCHED,),
     ssimulacra2_every: int = 1,
+    matching: bool = True,
     limit: int | None = None,
     progress: Progress | None = None,
     jobs: int = 1,
@@ -41,18 +44,23 @@ def evaluate(
         codecs: names, or patterns such as ``baseline/*``.
         qualities: levels to measure; a codec without some of them is measured at the others.
         out: folder for the files, made if need be.
+        text: what a decoder that reads captions is told; one that reads none is measured once.
         ssimulacra2_every: score every n-th picture by SSIMULACRA2, the slowest metric; 0 for none.
+        matching: take feature distance and judge score.
         limit: of pictures, from the feed's start.
         progress: a running display to add a bar to and to warn on; warnings alone go to stderr.
         jobs: processes. Times are measured with one only, after an uncounted run of each codec.
         window: bits per pixel between which BD-rates are taken.
 
     Raises:
-        UnknownCodecError, QualityError, BundleError: a codec cannot be had, before any work.
-        FeedError: the feed cannot be read. SidewireError: ``out`` cannot be written.
+        UnknownCodecError, QualityError, BundleError: a codec or a matcher cannot be had, before any work.
+        FeedError: the feed cannot be read. TextModeError: it has too few captions.
+        SidewireError: ``out`` cannot be written.
     """
     levels = chosen_levels(codecs, qualities)
-    pictures = count_rows(feed) if limit is None else min(limit, count_rows(feed))
+    if matching:
+        check_matchers()
+    texts = texts_of(feed, text, limit)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,8 +69,10 @@ def evaluate(
     rows: list[ResultRow] = []
     failures: list[Failure] = []
     shown = progress or Progress(console=Console(stderr=True), disable=True)
-    bar = shown.add_task("evaluating", total=pictures * len(levels))
-    tasks = tasks_of(feed, levels, ssimulacra2_every, limit, timed=jobs == 1)
+    bar = shown.add_task("evaluating", total=len(texts) * len(levels))
+    tasks = tasks_of(
+        feed, entries_of(levels), texts, ssimulacra2_every, matching=matching, timed=jobs == 1
+    )
     for outcomes in measured(tasks, jobs):
         for outcome in outcomes:
             if isinstance(outcome, ResultRow):
@@ -73,9 +83,9 @@ def evaluate(
         shown.advance(bar, len(levels) if outcomes[0].codec is None else 1)
 
     summary = summarise(rows, levels)
-    rates = bd_rates(summary, levels, window)
+    rates = bd_rates(summary, window)
     result = EvaluationResult(tuple(rows), summary, rates, tuple(failures))
-    write_report(out, result, levels)
+    write_report(out, result)
     return result
 
 
@@ -95,7 +105,9 @@ def evaluate_command(
     codecs: str,
     qualities: str,
     out: Path,
+    text: str,
     ssimulacra2_every: int,
+    matching: bool,
     limit: int | None,
     jobs: int,
     as_json: bool,
@@ -111,7 +123,9 @@ def evaluate_command(
             [name.strip() for name in codecs.split(",")],
             _parsed(qualities),
             out,
+            text=parse_modes(text),
             ssimulacra2_every=ssimulacra2_every,
+            matching=matching,
             limit=limit,
             progress=progress,
             jobs=jobs,

@@ -1,17 +1,26 @@
-"""Means over pictures, rate-distortion curves and BD-rates."""
+"""Means over pictures, rate-distortion curves and BD-rates. A curve's rate counts the captions."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cluster.evaluation.measure import NO_TEXT
 from cluster.evaluation.rows import BdRateRow, Levels, ResultRow, SummaryRow
 from shared.metrics import Curve, bd_rate, ms_ssim_db
 
-__all__ = ["BASELINES", "METRICS", "Metric", "bd_rates", "curve_of", "summarise"]
+__all__ = [
+    "BASELINES",
+    "METRICS",
+    "Metric",
+    "bd_rates",
+    "curve_of",
+    "decibel",
+    "named_curves",
+    "summarise",
+]
 
 BASELINES = "baseline/"
 #: Baselines are compared with each other by way of this one.
@@ -35,7 +44,18 @@ METRICS = (
         lambda row: None if row.ms_ssim is None else ms_ssim_db(row.ms_ssim),
     ),
     Metric("ssimulacra2", "SSIMULACRA2", lambda row: row.ssimulacra2),
+    Metric(
+        "feature_distance",
+        "feature distance (dB, higher is nearer)",
+        lambda row: None if row.feature_distance is None else decibel(row.feature_distance),
+    ),
+    Metric("judge", "judge score", lambda row: row.judge),
 )
+
+
+def decibel(distance: float) -> float:
+    """A distance on a scale that rises with quality: ``-10 log10``, inf at 0."""
+    return -10 * math.log10(distance) if distance > 0 else math.inf
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -44,55 +64,68 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def summarise(rows: Iterable[ResultRow], levels: Levels) -> tuple[SummaryRow, ...]:
-    groups: dict[tuple[str, int], list[ResultRow]] = defaultdict(list)
+    """Means of every codec, text and level that has rows; texts in the order of their rows."""
+    groups: dict[tuple[str, str, int], list[ResultRow]] = defaultdict(list)
     for row in rows:
-        groups[row.codec, row.quality].append(row)
-    keys = [(name, level) for name, own in levels.items() for level in own]
+        groups[row.codec, row.text, row.quality].append(row)
+    texts = dict.fromkeys(text for _, text, _ in groups)
+    keys = [(name, text, level) for name, own in levels.items() for text in texts for level in own]
     return tuple(
         SummaryRow(
             codec=name,
             quality=level,
-            text=NO_TEXT,
+            text=text,
             pictures=len(group),
             bpp=fmean(row.bpp for row in group),
             caption_bpp=fmean(row.caption_bpp for row in group),
             psnr=fmean(row.psnr for row in group),
             ms_ssim=_mean(row.ms_ssim for row in group),
             ssimulacra2=_mean(row.ssimulacra2 for row in group),
+            feature_distance=_mean(row.feature_distance for row in group),
+            judge=_mean(row.judge for row in group),
+            trust=_mean(row.trust for row in group),
             encode_ms=_mean(row.encode_ms for row in group),
             decode_ms=_mean(row.decode_ms for row in group),
         )
-        for name, level in keys
-        if (group := groups[name, level])
+        for name, text, level in keys
+        if (group := groups.get((name, text, level)))
     )
 
 
-def curve_of(summary: Sequence[SummaryRow], codec: str, metric: Metric) -> Curve:
-    rows = [row for row in summary if row.codec == codec]
-    points = [(row.bpp, value) for row in rows if (value := metric.of(row)) is not None]
+def named_curves(summary: Sequence[SummaryRow]) -> tuple[tuple[str, str], ...]:
+    """Codecs and what they were told: one rate-distortion curve each."""
+    return tuple(dict.fromkeys((row.codec, row.text) for row in summary))
+
+
+def curve_of(summary: Sequence[SummaryRow], codec: str, text: str, metric: Metric) -> Curve:
+    """Quality over bits per pixel of picture and caption together."""
+    rows = [row for row in summary if (row.codec, row.text) == (codec, text)]
+    points = [
+        (row.bpp + row.caption_bpp, value) for row in rows if (value := metric.of(row)) is not None
+    ]
     return Curve(tuple(rate for rate, _ in points), tuple(value for _, value in points))
 
 
-def bd_rates(
-    summary: Sequence[SummaryRow], levels: Levels, window: tuple[float, float]
-) -> tuple[BdRateRow, ...]:
+def bd_rates(summary: Sequence[SummaryRow], window: tuple[float, float]) -> tuple[BdRateRow, ...]:
     """Every codec of ours against every baseline, and the baselines against the common anchor."""
-    baselines = [name for name in levels if name.startswith(BASELINES)]
+    curves = named_curves(summary)
+    baselines = [(name, text) for name, text in curves if name.startswith(BASELINES)]
     pairs = [
-        (codec, anchor)
-        for codec in levels
+        (curve, anchor)
+        for curve in curves
         for anchor in baselines
-        if codec not in baselines or (anchor == COMMON_ANCHOR != codec)
+        if curve not in baselines or (anchor[0] == COMMON_ANCHOR != curve[0])
     ]
     rows = []
-    for codec, anchor in pairs:
+    for curve, anchor in pairs:
         for metric in METRICS:
-            curves = curve_of(summary, anchor, metric), curve_of(summary, codec, metric)
-            found = bd_rate(*curves, *window)
+            both = curve_of(summary, *anchor, metric), curve_of(summary, *curve, metric)
+            found = bd_rate(*both, *window)
             rows.append(
                 BdRateRow(
-                    codec=codec,
-                    anchor=anchor,
+                    codec=curve[0],
+                    text=curve[1],
+                    anchor=anchor[0],
                     metric=metric.name,
                     percent=found.percent if found else None,
                     low_value=found.low_value if found else None,

@@ -1,0 +1,1 @@
+"""Counterparts of a paper's tables and figures, measured on trained weights, with intervals."""

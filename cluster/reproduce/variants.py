@@ -1,0 +1,105 @@
+"""The models of the ablation: one architecture, one stream, other parts of the text each.
+
+| variant | generator reads | discriminator reads |
+| --- | --- | --- |
+| full | the caption | the caption |
+| no-d-text | the caption | nothing |
+| no-g-text | nothing | the caption |
+| no-text | nothing | nothing |
+
+``full`` and ``no-text`` ship as ``ssa`` and ``none``; the others are trained when asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from cluster.evaluation.entries import CodecEntry
+from shared.bundle import MANIFEST_NAME
+from shared.errors import SidewireError
+from training.stage2_config import Stage2Config
+from training.stage2_run import GeneratorRequest, generator_run
+
+__all__ = ["FULL", "NO_TEXT", "VARIANTS", "Variant", "configured", "entry_of", "train_variant"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of the ablation.
+
+    Attributes:
+        ships_as: registered codec, for the two that ship.
+    """
+
+    name: str
+    generator_text: bool
+    discriminator_text: bool
+    ships_as: str = ""
+
+
+FULL = Variant("full", True, True, "ssa")
+NO_TEXT = Variant("no-text", False, False, "none")
+VARIANTS = (
+    Variant("no-d-text", True, False),
+    Variant("no-g-text", False, True),
+    NO_TEXT,
+)
+
+
+def entry_of(variant: Variant, folder: Path) -> CodecEntry | None:
+    """The variant as it is measured: its bundle below ``folder``, or the one that ships.
+
+    Returns:
+        None where it was never trained.
+    """
+    own = folder / variant.name
+    if (own / MANIFEST_NAME).exists():
+        return CodecEntry(variant.name, variant.ships_as or "ssa", bundle=own)
+    return CodecEntry(variant.name, variant.ships_as) if variant.ships_as else None
+
+
+def configured(variant: Variant) -> Stage2Config:
+    """The shipped generator's settings with the variant's text switched off."""
+    settings = yaml.safe_load(resources.files("training.configs").joinpath("ssa.yaml").read_text())
+    settings.pop("kind", None)
+    settings |= {
+        "name": variant.ships_as or "ssa",
+        "generator_text": variant.generator_text,
+        "discriminator_text": variant.discriminator_text,
+        "guard": False,
+    }
+    return Stage2Config.model_validate(settings)
+
+
+def train_variant(variant: Variant, data: Path, folder: Path) -> None:
+    """Train into ``folder/NAME``, continuing from its checkpoint where there is one.
+
+    The first phase, squared error alone, asks no discriminator: a variant whose generator reads the same
+    as another's starts from that one's end of it, where it lies below ``folder`` already.
+
+    Raises:
+        SidewireError: there is no training data.
+    """
+    run = folder / variant.name / "run"
+    twins = [
+        folder / other.name / "run" / "distortion.pt"
+        for other in (FULL, *VARIANTS)
+        if other is not variant and other.generator_text == variant.generator_text
+    ]
+    request = GeneratorRequest(
+        config=configured(variant),
+        data=data,
+        out=run,
+        cache=folder / "cache",
+        bundle=folder / variant.name,
+        start=next((path for path in twins if path.exists()), None),
+    )
+    try:
+        generator_run(request, os.cpu_count() or 1)
+    except FileNotFoundError as error:
+        raise SidewireError(str(error)) from None
