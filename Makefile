@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
+# `make demo ARGS='--headless --report out/demo'` ends by itself.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -9,7 +10,7 @@ NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_PACKAGES)/.install
 .PHONY: demo test clean
 
 demo: $(STAMP)
-	$(VENV)/bin/sidewire demo
+	$(VENV)/bin/sidewire demo $(ARGS)
 
 test: $(STAMP) $(NODE_STAMP)
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile

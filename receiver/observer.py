@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from receiver.work import End
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "Observers"]
 
 
 class Observer:
@@ -18,3 +18,25 @@ class Observer:
 
     def ended(self, end: End) -> None:
         """A fact is in the ledger."""
+
+
+class Observers(Observer):
+    """Several, each of whom sees everything."""
+
+    def __init__(self, *watching: Observer) -> None:
+        self._watching = watching
+
+    def queued(self, waiting: int) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.queued(waiting)
+
+    def joined(self, seconds: float) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.joined(seconds)
+
+    def ended(self, end: End) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.ended(end)

@@ -60,6 +60,24 @@ def test_encode_prints_real_bytes(files: Path, tmp_path: Path) -> None:
     assert said["bpp"] == pytest.approx(8 * out.stat().st_size / (768 * 512))
 
 
+def test_a_caption_changes_the_picture_that_is_decoded(files: Path, tmp_path: Path) -> None:
+    stream, words = tmp_path / "photo.swi", "Two parrots, one red and one blue."
+    said = json.loads(
+        sidewire("encode", files / "photo.png", stream, "--codec", "ssa", "--json").stdout
+    )
+    assert said["quality"] == 2
+    pictures = []
+    for options in ([], ["--caption", words], ["--codec", "none", "--caption", words]):
+        out = tmp_path / f"{len(pictures)}.png"
+        back = json.loads(sidewire("decode", stream, out, *options, "--json").stdout)
+        assert back["codec"] == "ssa"
+        assert ("trust" in back) == (options[:1] == ["--caption"])
+        pictures.append(read_picture(out).astype(int))
+    silent, told, twin = pictures
+    assert np.abs(silent - told).mean() > 0.05
+    assert np.abs(silent - twin).mean() > 0.05
+
+
 def test_another_bundle_is_used_and_a_foreign_stream_refused(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.swi"
     sidewire("encode", files / "photo.png", out, "-q", 1, "--bundle", GOLDEN / "bundle")
@@ -121,7 +139,11 @@ def test_doctor_knows_the_weights(files: Path) -> None:
     base = next(weights for weights in found["weights"] if weights["name"] == "base")
     assert base["status"] == "ok"
     assert base["model_id"].startswith(seen["model_id"])
-    assert {"base", "baseline/avif"} <= set(found["codecs"])
+    for name in ("ssa", "none"):
+        (generator,) = (weights for weights in found["weights"] if weights["name"] == name)
+        assert generator["model_id"] == base["model_id"]
+    assert all(weights["status"] == "ok" for weights in found["weights"])
+    assert {"base", "ssa", "none", "baseline/avif"} <= set(found["codecs"])
     assert "not measured here" in found["optional_metrics"]["LPIPS"]
     assert "weights base" in sidewire("doctor").stdout
 
@@ -138,17 +160,3 @@ def test_eval_writes_its_tables(tmp_path: Path) -> None:
     assert {row["metric"] for row in rates} == {"psnr", "ms_ssim", "ssimulacra2"}
     for name in ("results.parquet", "rd_psnr.png", "rd_ms_ssim.png", "rd_ssimulacra2.png"):
         assert (out / name).stat().st_size > 1000
-
-
-def test_demo_writes_a_page_that_opens_from_disk(tmp_path: Path) -> None:
-    report = tmp_path / "report"
-    text = sidewire("demo", "--report", report, "--limit", 1).stdout
-    assert "base" in text
-    assert "index.html" in text
-    page = (report / "index.html").read_text()
-    assert "Air Force Academy Chapel" in page
-    assert "http" not in page  # nothing is fetched
-    stream = next(report.glob("*-q2.swi"))
-    sidewire("decode", stream, tmp_path / "picture.png")
-    shown = read_picture(stream.with_suffix(".webp")).astype(int)
-    assert np.abs(shown - read_picture(tmp_path / "picture.png")).max() <= 1

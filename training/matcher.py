@@ -2,7 +2,8 @@
 
 Symmetric InfoNCE (Radford et al., "Learning Transferable Visual Models From Natural Language
 Supervision", 2021) against frozen sentence vectors. Two are trained: ``features``, whose maps stand in the
-generator's loss, and ``judge``, which only measures. They differ in seed, widths and weights; data and text space are the same.
+generator's loss, and ``judge``, which only measures. They differ in seed, widths and weights; data and text
+space are the same.
 """
 
 from __future__ import annotations

@@ -1,0 +1,297 @@
+"""One run of the demo: receiver, viewer and lab here, two senders as processes, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cluster.actors.metrics import GatewayMetrics
+from cluster.actors.pool import RayPool
+from cluster.actors.receiving import pool_spec
+from cluster.actors.runtime import connected
+from cluster.demo.children import Child
+from cluster.demo.items import feed_items
+from cluster.demo.newsroom import Newsroom
+from cluster.demo.options import DemoOptions
+from cluster.demo.pipe import FeedPipe
+from cluster.demo.report import Summary, summarise, write_report
+from receiver.decoders.interface import DecoderPool
+from receiver.observer import Observer, Observers
+from receiver.serve import Addresses, make_pool, receive
+from receiver.settings import ReceiveSettings
+from receiver.viewer.app import HOST, ViewerServer, create_app, listen
+from receiver.viewer.gallery import GallerySink
+from receiver.viewer.lab import Lab
+from receiver.viewer.posts import Origin, Post
+from receiver.viewer.timeline import Timeline
+from receiver.viewer.viewer import Viewer
+from shared.errors import SidewireError
+from shared.feed import FeedError
+from shared.wire.channels import client_channel
+from shared.wire.security import ClientSecurity
+from shared.wire.v1 import control_pb2, control_pb2_grpc
+
+__all__ = ["run_demo"]
+
+CODEC = "ssa"
+#: Codecs whose streams another's generator decodes too: the receiver is told which one is to.
+ONE_STREAM = ("ssa", "none")
+STREAM = "demo"
+#: Of the decoders on Ray.
+NAMESPACE = "sidewire-demo"
+#: Posts of the live page; older ones go, with their files.
+KEEP = 40
+#: Seconds in which a caption still refines its picture: longer than any control delays one.
+LATE_WINDOW = 600.0
+LOOK_SECONDS = 0.1
+#: Pictures that the sender encodes ahead: more would only make the pace that is asked for a queue.
+AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Folders of a run."""
+
+    state: Path
+    gallery: Path
+
+
+class Demo:
+    """The parts, and how they come and go.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, options: DemoOptions, place: Place, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._options = options
+        self._place = place
+        codec = options.codec or CODEC
+        self._settings = ReceiveSettings(
+            images="127.0.0.1:0",
+            captions="127.0.0.1:0",
+            state=place.state / "receiver",
+            sink_kind="none",
+            mode="refine",
+            late_window=LATE_WINDOW,
+            decoder_processes=half_the_cores(),
+            log_level="warning",
+            decoder=options.decoder,
+            ray_namespace=NAMESPACE,
+            generator=codec if codec in ONE_STREAM else CODEC,
+        )
+        #: Posts that have left the page, with files still there.
+        self._gone: deque[Post] = deque()
+        keep = None if options.headless else KEEP
+        self._timeline = Timeline(keep, self._origin, self._forget)
+        self._newsroom = Newsroom(
+            partial(feed_items, options.feed, options.limit),
+            repeat=not options.headless,
+            gallery=place.gallery,
+            controls=options.controls,
+            seed=options.seed,
+            changed=self._timeline.wake,
+            pending=lambda: self.viewer.pending,
+            most_pending=2 + 2 * self._settings.decoder_processes,
+        )
+        self._codec = codec
+        self._lab = Lab(codec)
+        self._pool = pool_of(self._settings)
+        self.viewer = Viewer(
+            place.gallery,
+            self._settings.state / "ledger.sqlite",
+            self._timeline,
+            self._newsroom,
+            self._lab,
+            self._pool,
+        )
+        self._stop = asyncio.Event()
+        self._ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+
+    def _origin(self, seq: int) -> Origin | None:
+        return self._newsroom.origin(seq)
+
+    def _forget(self, post: Post) -> None:
+        """Of what has left the page, the pictures go too, when no page can be loading them any more."""
+        self._gone.append(post)
+        if len(self._gone) <= KEEP:
+            return
+        post = self._gone.popleft()
+        self._newsroom.forget(post.number)
+        for folder in ("pictures", "overlays"):
+            for file in (self._place.gallery / folder).glob(f"{post.id}.*"):
+                file.unlink(missing_ok=True)
+
+    async def run(self) -> Summary:
+        """Until the feed is over; for ever where it is repeated.
+
+        Raises:
+            SidewireError: a part cannot work; the message says which.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                return await self._run(group)
+        except* SidewireError as errors:
+            raise _first_of(errors) from None
+
+    async def _run(self, group: asyncio.TaskGroup) -> Summary:
+        receiving = group.create_task(
+            receive(
+                self._settings,
+                self._stop,
+                self._ready.set_result,
+                pool=self._pool,
+                sink=GallerySink(self._place.gallery),
+                observer=self._observer(),
+            )
+        )
+        watching = group.create_task(self.viewer.run())
+        server = None
+        try:
+            if not self._options.headless:
+                server = ViewerServer(create_app(self.viewer))
+                page = listen(self._options.port)
+                group.create_task(server.serve(sockets=[page]))
+                self._say(
+                    f"The page is at http://{HOST}:{page.getsockname()[1]}/ - Ctrl-C ends it."
+                )
+            group.create_task(self._start_lab())
+            await self._replay(await self._ready)
+            return await self._finish()
+        finally:
+            watching.cancel()
+            self._timeline.close()
+            if server is not None:
+                server.should_exit = True
+            self._stop.set()
+            await asyncio.wait([receiving])
+            await self._lab.stop()
+
+    def _observer(self) -> Observer:
+        if self._settings.decoder == "ray":
+            return Observers(self._timeline, GatewayMetrics(STREAM))
+        return self._timeline
+
+    async def _start_lab(self) -> None:
+        self.viewer.abilities = await self._lab.start()
+        self._timeline.wake()
+
+    async def _replay(self, addresses: Addresses) -> None:
+        """Both senders, from their start until each has said that all it had has ended."""
+        options, state = self._options, self._place.state
+        common = ("--feed", "-", "--stream", STREAM, "--json")
+        async with AsyncExitStack() as stack:
+            send = await Child.start(
+                state / "send.log",
+                *("send", *common, "--images", addresses.images, "--state", state / "sender"),
+                *("--codec", self._codec, "--processes", half_the_cores()),
+                *(() if options.quality is None else ("--quality", options.quality)),
+                *("--set", f"ahead={AHEAD}", "--set", "expect_captions=true"),
+            )
+            stack.push_async_callback(send.stop)
+            captions = await Child.start(
+                state / "captions.log",
+                *("captions", *common, "--to", addresses.captions, "--set", "tombstones=false"),
+            )
+            stack.push_async_callback(captions.stop)
+            pipes = FeedPipe(send.stdin, "send"), FeedPipe(captions.stdin, "captions")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(send.result())
+                group.create_task(captions.result())
+                await until_attached(addresses.images)
+                self.viewer.enter("running")
+                await self._newsroom.replay(*pipes)
+        self.viewer.enter("over")
+
+    async def _finish(self) -> Summary:
+        """Measure what was not measured yet, and write the report."""
+        await self.viewer.measured()
+        summary = summarise(self.viewer)
+        if self._options.report is not None:
+            for post in self._timeline.posts:
+                with suppress(SidewireError):
+                    await self.viewer.overlays(post.id)
+                    await self.viewer.unguarded(post.id)
+            write_report(self._place.gallery, self.viewer, summary)
+        if summary.lost:
+            raise SidewireError(f"{summary.lost} pictures have no end: please report this")
+        return summary
+
+
+def pool_of(settings: ReceiveSettings) -> DecoderPool:
+    """The decoders, on Ray or not."""
+    if settings.decoder == "ray":
+        return RayPool(pool_spec(settings), settings.ray_namespace)
+    return make_pool(settings)
+
+
+def half_the_cores() -> int:
+    """For each end, as both are on this machine."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+async def until_attached(address: str) -> None:
+    """Wait until both senders stand at the receiver: what follows is not their start-up time."""
+    async with client_channel(address, ClientSecurity()) as channel:
+        control = control_pb2_grpc.ControlServiceStub(channel)
+        while True:
+            answer = await control.ListSessions(control_pb2.ListSessionsRequest())
+            if any(one.images.attached and one.captions.attached for one in answer.sessions):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _first_of(group: BaseException) -> BaseException:
+    """What ended a task group, however deep."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+async def _run(options: DemoOptions, place: Place, say: Callable[[str], None]) -> Summary:
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    return await Demo(options, place, say).run()
+
+
+def run_demo(options: DemoOptions, say: Callable[[str], None]) -> Summary | None:
+    """The command.
+
+    Args:
+        say: prints a line.
+
+    Returns:
+        None where it was stopped.
+
+    Raises:
+        SidewireError: the feed or the report's folder cannot be used, or a part cannot work.
+    """
+    logging.basicConfig(format="sidewire: %(message)s", level=logging.WARNING)
+    if next(feed_items(options.feed, 1, 0), None) is None:
+        raise FeedError(f"{options.feed} holds no picture")
+    with tempfile.TemporaryDirectory(prefix="sidewire-demo-") as folder:
+        state = Path(folder)
+        gallery = options.report or state / "gallery"
+        try:
+            gallery.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SidewireError(f"cannot write a report to {gallery}: {error.strerror}") from None
+        ray = connected("", NAMESPACE) if options.decoder == "ray" else nullcontext()
+        try:
+            with suppress(KeyboardInterrupt, asyncio.CancelledError), ray:
+                return asyncio.run(_run(options, Place(state, gallery), say))
+        finally:
+            shutil.rmtree(gallery / ".staging", ignore_errors=True)
+    return None

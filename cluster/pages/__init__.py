@@ -1,1 +1,0 @@
-"""Templates of the pages that commands write."""
