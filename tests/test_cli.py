@@ -157,6 +157,7 @@ def test_eval_writes_its_tables(tmp_path: Path) -> None:
     assert [row["quality"] for row in base] == list(range(8))
     assert all(row["encode_ms"] > 0 and row["ssimulacra2"] is not None for row in base)
     rates = json.loads((out / "bd_rate.json").read_text())
-    assert {row["metric"] for row in rates} == {"psnr", "ms_ssim", "ssimulacra2"}
+    measures = {"psnr", "ms_ssim", "ssimulacra2", "feature_distance", "judge"}
+    assert {row["metric"] for row in rates} == measures
     for name in ("results.parquet", "rd_psnr.png", "rd_ms_ssim.png", "rd_ssimulacra2.png"):
         assert (out / name).stat().st_size > 1000
