@@ -31,7 +31,7 @@ from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
-from shared.errors import SidewireError, WorkLeftError
+from shared.errors import SidewireError, WorkLeftError, first_of
 from shared.locks import only_one
 from shared.wire.channels import server_options
 from shared.wire.v1.types_pb2 import CodecId
@@ -159,20 +159,13 @@ async def _run(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> L
             try:
                 running.result()
             except* SidewireError as group:
-                raise _first_of(group) from None
+                raise first_of(group) from None
         log.info("draining for up to %g s", drain_seconds)
         return await gateway.drain(drain_seconds)
     finally:
         for task in (running, stopping):
             task.cancel()
         await asyncio.gather(running, stopping, return_exceptions=True)
-
-
-def _first_of(group: BaseException) -> BaseException:
-    """What ended a task group, however deep."""
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
 
 
 def serve(

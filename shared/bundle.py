@@ -19,6 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from shared.compact import pack
 from shared.errors import BundleError
 from shared.networks.transforms import HyperpriorSize
 from shared.pictures import write_atomically
@@ -128,6 +129,14 @@ def write_files(folder: Path, manifest: BundleFiles, data: bytes) -> None:
     write_atomically(folder / TENSORS_NAME, data)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())
+
+
+def save_packed(folder: Path, manifest: ManifestT, tensors: dict[str, Tensor]) -> ManifestT:
+    """Write a bundle, weights in int8; returns the manifest with the hash of what was written."""
+    data = save_tensors(pack(tensors))
+    sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
+    write_files(folder, sealed, data)
+    return sealed
 
 
 def read_files(folder: Path, kind: type[ManifestT]) -> tuple[ManifestT, dict[str, Tensor]]:

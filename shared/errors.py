@@ -14,6 +14,7 @@ __all__ = [
     "StorageError",
     "UnknownCodecError",
     "WorkLeftError",
+    "first_of",
     "reason_of",
 ]
 
@@ -77,3 +78,10 @@ def reason_of(error: Exception) -> str:
     """An error in one line of bounded length; one that the project did not raise says its type."""
     text = str(error) if isinstance(error, SidewireError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:LONGEST_REASON]
+
+
+def first_of(group: BaseException) -> BaseException:
+    """What ended a task group, however deep."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

@@ -7,17 +7,15 @@ Sections: ``generator`` and, where wrong captions are watched for, ``guard``.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from shared.bundle import BundleFiles, read_files, section_of, write_files
-from shared.compact import pack, unpack
+from shared.bundle import BundleFiles, read_files, save_packed, section_of
+from shared.compact import unpack
 from shared.levels import StreamLevel
 from shared.networks.generator import GeneratorSize
 from shared.networks.guard import GuardSize
@@ -82,10 +80,7 @@ def save_generator_bundle(
     folder: Path, manifest: GeneratorManifest, tensors: dict[str, Tensor]
 ) -> GeneratorManifest:
     """Write a bundle, weights in int8; returns the manifest with the hash of what was written."""
-    data = save_tensors(pack(tensors))
-    sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
-    write_files(folder, sealed, data)
-    return sealed
+    return save_packed(folder, manifest, tensors)
 
 
 def load_generator_bundle(folder: Path) -> GeneratorBundle:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from shared.bundle import BundleFiles, read_files, write_files
-from shared.compact import pack, unpack
+from shared.bundle import BundleFiles, read_files, save_packed
+from shared.compact import unpack
 from shared.errors import BundleError
 from shared.networks.matcher import Matcher, MatcherSize
 
@@ -77,10 +75,7 @@ def save_matcher(
 ) -> MatcherManifest:
     """Write a bundle, weights in int8; returns the manifest with the hash of what was written."""
     kept = {key: tensor for key, tensor in tensors.items() if not key.endswith(COUNTER)}
-    data = save_tensors(pack(kept))
-    sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
-    write_files(folder, sealed, data)
-    return sealed
+    return save_packed(folder, manifest, kept)
 
 
 def matcher_manifest(folder: Path) -> MatcherManifest:

@@ -32,8 +32,9 @@ from shared.networks.ssa import Conditioning
 from shared.networks.told_analysis import ToldAnalysis
 from shared.networks.transforms import Z_STRIDE
 from training.captioned import CaptionedPictures
+from training.checkpoint import write_state
 from training.gaussian import bin_probability
-from training.muon import Muon, matrices_of
+from training.muon import muon_and_adamw
 from training.scale_branch import round_ste
 from training.stage1 import LATENT_LIKELIHOOD_FLOOR, lambdas
 
@@ -184,14 +185,7 @@ class JointRun:
         self.average = AveragedModel(learning, multi_avg_fn=averaging)
         self.optimisers: list[torch.optim.Optimizer] = []
         for part, share in ((self.model.g_a, config.encoder_rate), (self.model.generator, 1.0)):
-            matrices = matrices_of(part)
-            taken = {id(parameter) for parameter in matrices}
-            rest = [p for p in part.parameters() if id(p) not in taken]
-            rate = share * config.learning_rate
-            self.optimisers.append(Muon(matrices, lr=rate))
-            self.optimisers.append(
-                torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-            )
+            self.optimisers += muon_and_adamw(part, share * config.learning_rate)
         ladder = lambdas(config.lambda_lowest, config.lambda_highest, stream.latents.size.levels)
         self.ladder = ladder[list(config.qualities)].to(self.device)
         self.step = 0
@@ -277,9 +271,7 @@ class JointRun:
             "step": self.step,
             "seconds": self.seconds,
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_state(path, state)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same configuration."""

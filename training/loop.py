@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from shared.networks.transforms import Y_STRIDE
+from training.checkpoint import write_state
 from training.config import Stage1Config
 from training.data import PictureStore
 from training.muon import Muon, matrices_of
@@ -214,9 +215,7 @@ class Stage1Run:
             "quantised_step": self.quantised_step,
             "seconds": self.seconds,
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_state(path, state)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same configuration."""

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from shared.matcher_bundle import MatcherManifest, MatcherProvenance, Retrieval, save_matcher
 from shared.networks.matcher import Matcher, MatcherSize
 from training.captioned import CaptionedPictures
-from training.muon import Muon, matrices_of
+from training.muon import matrices_of, muon_and_adamw
 
 __all__ = ["MatcherConfig", "MatcherRun", "contrastive_loss", "retrieval", "train_matcher"]
 
@@ -132,16 +132,8 @@ class MatcherRun:
         self.sentences = sentences
         self.model = Matcher(config.size).to(memory_format=torch.channels_last)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
-        matrices = matrices_of(self.model)
-        taken = {id(parameter) for parameter in matrices}
-        rest = [p for p in self.model.parameters() if id(p) not in taken]
-        self.decayed = matrices
-        self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=config.learning_rate),
-            torch.optim.AdamW(
-                [*rest, self.log_scale], config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
-            ),
-        ]
+        self.decayed = matrices_of(self.model)
+        self.optimisers = muon_and_adamw(self.model, config.learning_rate, [self.log_scale])
         self.step = 0
 
     def rate(self) -> float:

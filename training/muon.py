@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "matrices_of"]
+__all__ = ["Muon", "matrices_of", "muon_and_adamw"]
 
 #: Quintic Newton-Schulz iteration, tuned for slope at zero (Jordan et al.).
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -72,3 +72,14 @@ class Muon(torch.optim.Optimizer):
         direction = orthogonalise(gradient + momentum * buffer)
         scale = MATCHED_RMS * math.sqrt(max(direction.shape))
         parameter.sub_(direction.reshape(parameter.shape), alpha=lr * scale)
+
+
+def muon_and_adamw(
+    module: nn.Module, rate: float, more: Iterable[nn.Parameter] = ()
+) -> list[torch.optim.Optimizer]:
+    """Muon for a module's matrices, AdamW for its other parameters and ``more``, at one rate."""
+    matrices = matrices_of(module)
+    taken = {id(parameter) for parameter in matrices}
+    rest = [parameter for parameter in module.parameters() if id(parameter) not in taken]
+    adamw = torch.optim.AdamW([*rest, *more], lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    return [Muon(matrices, lr=rate), adamw]

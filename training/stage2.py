@@ -26,9 +26,10 @@ from shared.networks.ssa import Conditioning
 from shared.networks.transforms import Y_STRIDE, Synthesis
 from training.adversarial import discriminator_loss, generator_loss, mismatched_rows
 from training.captioned import CaptionedPictures
+from training.checkpoint import write_state
 from training.discriminator import Discriminator, small_discriminator
 from training.latents import frozen_latents
-from training.muon import Muon, matrices_of
+from training.muon import muon_and_adamw
 from training.stage2_config import Stage2Config
 
 __all__ = ["Batch", "GeneratorData", "Perceptual", "Stage2Run"]
@@ -132,13 +133,7 @@ class Stage2Run:
         self.average = AveragedModel(generator, multi_avg_fn=averaging)
         self.step = 0
         self.seconds = 0.0
-        matrices = matrices_of(generator)
-        taken = {id(parameter) for parameter in matrices}
-        rest = [p for p in generator.parameters() if id(p) not in taken]
-        self.optimisers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=config.learning_rate),
-            torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
+        self.optimisers = muon_and_adamw(generator, config.learning_rate)
         self.discriminator_optimiser = torch.optim.AdamW(
             self.discriminator.parameters(),
             lr=config.discriminator_rate,
@@ -240,9 +235,7 @@ class Stage2Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_state(path, state)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of this run, or of one that shares its first phase."""

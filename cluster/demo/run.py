@@ -35,7 +35,7 @@ from receiver.viewer.lab import Lab
 from receiver.viewer.posts import Origin, Post
 from receiver.viewer.timeline import Timeline
 from receiver.viewer.viewer import Viewer
-from shared.errors import SidewireError
+from shared.errors import SidewireError, first_of
 from shared.feed import FeedError
 from shared.wire.channels import client_channel
 from shared.wire.security import ClientSecurity
@@ -143,7 +143,7 @@ class Demo:
             async with asyncio.TaskGroup() as group:
                 return await self._run(group)
         except* SidewireError as errors:
-            raise _first_of(errors) from None
+            raise first_of(errors) from None
 
     async def _run(self, group: asyncio.TaskGroup) -> Summary:
         receiving = group.create_task(
@@ -250,13 +250,6 @@ async def until_attached(address: str) -> None:
             if any(one.images.attached and one.captions.attached for one in answer.sessions):
                 return
             await asyncio.sleep(LOOK_SECONDS)
-
-
-def _first_of(group: BaseException) -> BaseException:
-    """What ended a task group, however deep."""
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
 
 
 async def _run(options: DemoOptions, place: Place, say: Callable[[str], None]) -> Summary:

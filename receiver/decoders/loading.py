@@ -35,13 +35,13 @@ def load_codecs(bundle: Path | None, generator: str) -> dict[str, StreamCodec]:
         codecs = [_streaming(generator), *map(_streaming, rest)]
     for codec in codecs:
         _text_encoder_id(codec)
-    return {_stream(codec): codec for codec in codecs}
+    return {codec.container_codec: codec for codec in codecs}
 
 
 def codec_id(codec: StreamCodec) -> CodecId:
     """What a receiver says that it decodes."""
     return CodecId(
-        name=_stream(codec),
+        name=codec.container_codec,
         bitstream_version=VERSION,
         model_id=codec.model_id,
         text_encoder_id=_text_encoder_id(codec),
@@ -66,10 +66,6 @@ def _of_bundle(folder: Path) -> StreamCodec:
     codec = load_codec("", folder)
     assert isinstance(codec, StreamCodec)
     return codec
-
-
-def _stream(codec: StreamCodec) -> str:
-    return STREAM if isinstance(codec, SsaCodec) else codec.name
 
 
 def _text_encoder_id(codec: StreamCodec) -> str:

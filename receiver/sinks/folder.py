@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from receiver.sinks.facts import facts
-from receiver.sinks.interface import Sink
-from receiver.sinks.staging import Staging
+from receiver.sinks.staged import StagedSink
 from receiver.work import Delivery
 
 __all__ = ["FolderSink"]
@@ -26,7 +24,7 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME = 100
 
 
-class FolderSink(Sink):
+class FolderSink(StagedSink):
     """One file a delivery that has a picture, one ``.json`` a delivery:
     ``<stream_id>/<epoch>-<seq>-<name>.r<revision><ending>``.
 
@@ -38,29 +36,9 @@ class FolderSink(Sink):
         folder: made where there is none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._staging = Staging(folder)
-
-    def recover(self, ledger: sqlite3.Connection) -> None:
-        """See :class:`receiver.sinks.interface.Sink`."""
-        self._staging.recover(ledger)
-
-    def write(self, deliveries: Sequence[Delivery]) -> None:
-        """Make the files durable, not yet visible."""
-        self._staging.write(dict(file for one in deliveries for file in _files(one)))
-
-    def record(self, ledger: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
-        """Say which batch this was."""
-        if deliveries:
-            self._staging.record(ledger)
-
-    def committed(self, deliveries: Sequence[Delivery]) -> None:
-        """Make the files visible."""
-        if deliveries:
-            self._staging.committed()
-
-    def close(self) -> None:
-        """Nothing is held."""
+    def files(self, deliveries: Sequence[Delivery]) -> Mapping[PurePosixPath, bytes]:
+        """See :class:`receiver.sinks.staged.StagedSink`."""
+        return dict(file for one in deliveries for file in _files(one))
 
 
 def _files(delivery: Delivery) -> Iterator[tuple[PurePosixPath, bytes]]:

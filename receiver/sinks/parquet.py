@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from receiver.sinks.facts import facts
-from receiver.sinks.interface import Sink
-from receiver.sinks.staging import Staging
+from receiver.sinks.staged import StagedSink
 from receiver.work import Delivery
 
 __all__ = ["SCHEMA", "ParquetSink"]
@@ -37,7 +35,7 @@ SCHEMA = pa.schema(
 ROWS_IN_GROUP = 32
 
 
-class ParquetSink(Sink):
+class ParquetSink(StagedSink):
     """One part file a batch: ``part-<first offset>-<checksum>.parquet``, readable as one dataset.
 
     Exactly once: a part becomes visible after the commit that holds its rows, whole, and is never
@@ -53,31 +51,11 @@ class ParquetSink(Sink):
         folder: made where there is none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._staging = Staging(folder)
-
-    def recover(self, ledger: sqlite3.Connection) -> None:
-        """See :class:`receiver.sinks.interface.Sink`."""
-        self._staging.recover(ledger)
-
-    def write(self, deliveries: Sequence[Delivery]) -> None:
-        """Make the part durable, not yet visible."""
+    def files(self, deliveries: Sequence[Delivery]) -> Mapping[PurePosixPath, bytes]:
+        """See :class:`receiver.sinks.staged.StagedSink`."""
         part = _part(deliveries)
         name = f"part-{deliveries[0].offset:012d}-{google_crc32c.value(part):08x}.parquet"
-        self._staging.write({PurePosixPath(name): part})
-
-    def record(self, ledger: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
-        """Say which batch this was."""
-        if deliveries:
-            self._staging.record(ledger)
-
-    def committed(self, deliveries: Sequence[Delivery]) -> None:
-        """Make the part visible."""
-        if deliveries:
-            self._staging.committed()
-
-    def close(self) -> None:
-        """Nothing is held."""
+        return {PurePosixPath(name): part}
 
 
 def _part(deliveries: Sequence[Delivery]) -> bytes:

@@ -9,7 +9,7 @@ from shared.codecs.base import HyperpriorCodec
 from shared.codecs.interface import Codec
 from shared.codecs.joint import JointCodec
 from shared.codecs.registry import get_codec
-from shared.codecs.ssa import ssa_codec, stream_of
+from shared.codecs.ssa import SsaCodec, stream_of
 from shared.generator_bundle import load_generator_bundle
 
 __all__ = ["load_codec"]
@@ -26,6 +26,5 @@ def load_codec(name: str, bundle: Path | None = None) -> Codec:
     if not is_generator(bundle):
         return HyperpriorCodec(load_bundle(bundle))
     generator = load_generator_bundle(bundle)
-    if generator.manifest.encoder == "stream":
-        return ssa_codec(bundle)
-    return JointCodec(generator, stream_of(generator.manifest.stream))
+    codec = SsaCodec if generator.manifest.encoder == "stream" else JointCodec
+    return codec(generator, stream_of(generator.manifest.stream))

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from shared.bitstream.container import CODEC_IDS, Container, Header
 from shared.codecs.base import TILE, HyperpriorCodec, open_container, pixels_of, shipped_bundle
+from shared.codecs.hyperprior import LatentSymbols
 from shared.codecs.interface import Decoded, Encoded, Insight, InsightCodec, TextPlacement
 from shared.codecs.registry import codec_names, get_codec, register
 from shared.errors import BundleError, SidewireError
@@ -136,12 +137,12 @@ class SsaCodec(InsightCodec):
         self.check_quality(container.header.quality)
         return container
 
-    def _latents(self, container: Container) -> Tensor:
+    def _symbols(self, container: Container) -> LatentSymbols:
+        return self.stream.unseal(container, self.levels[container.header.quality].quality)
+
+    def _latents(self, symbols: LatentSymbols, header: Header) -> Tensor:
         """y_hat (1, M, ceil(H/16), ceil(W/16)) float32: what padding added is left out."""
-        header = container.header
-        level = self.levels[header.quality]
-        symbols = self.stream.unseal(container, level.quality)
-        y_hat = self.stream.latents.reconstruct(symbols, level.quality)
+        y_hat = self.stream.latents.reconstruct(symbols, self.levels[header.quality].quality)
         return y_hat[:, :, : -(-header.height // Y_STRIDE), : -(-header.width // Y_STRIDE)]
 
     def words(self, captions: Sequence[str | None], y_hat: Tensor, quality: Tensor) -> Conditioning:
@@ -170,7 +171,7 @@ class SsaCodec(InsightCodec):
         for place, blob in enumerate(blobs):
             try:
                 container = self.open(blob)
-                latents = self._latents(container)
+                latents = self._latents(self._symbols(container), container.header)
             except SidewireError as error:
                 outcomes[place] = error
             else:
@@ -211,9 +212,9 @@ class SsaCodec(InsightCodec):
         """See :meth:`InsightCodec.insight`."""
         container = self.open(blob)
         header = container.header
-        level = self.levels[header.quality]
-        bits = self.stream.latents.bit_map(self.stream.unseal(container, level.quality))
-        y_hat = self._latents(container)
+        symbols = self._symbols(container)
+        bits = self.stream.latents.bit_map(symbols)
+        y_hat = self._latents(symbols, header)
         quality = torch.tensor([header.quality], device=self.device)
         words = self.words([caption], y_hat, quality)
         rows, columns = y_hat.shape[2:]
