@@ -43,6 +43,7 @@ def config(**changes: object) -> Stage2Config:
         "held_out": 2,
         "batch": 2,
         "distortion_steps": 3,
+        "discriminator_steps": 1,
         "adversarial_steps": 2,
         "warmup_steps": 1,
     }
@@ -111,7 +112,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     before = [p.detach().clone() for p in whole.generator.parameters()]
     for _ in range(settings.steps):
         whole.train_step(data)
-    for stop in (2, 4):
+    for stop in (2, 4, 5):
         while broken.step < stop:
             broken.train_step(data)
         broken.save(tmp_path / "checkpoint.pt")
@@ -126,6 +127,25 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
         for old, new in zip(before, whole.generator.parameters(), strict=True)
     ]
     assert sum(moved) > 0.9 * len(moved)
+
+
+def test_between_the_phases_the_discriminator_learns_alone(
+    data: GeneratorData, stream: HyperpriorCodec
+) -> None:
+    settings = config(distortion_steps=1, discriminator_steps=1, adversarial_steps=1)
+    run = fresh(stream, settings)
+    learnt = []
+    for _ in range(settings.steps):
+        models = (run.generator, run.discriminator)
+        before = [[p.detach().clone() for p in model.parameters()] for model in models]
+        assert run.train_step(data) > 0
+        learnt.append(
+            tuple(
+                any(not torch.equal(p, q) for p, q in zip(old, model.parameters(), strict=True))
+                for old, model in zip(before, models, strict=True)
+            )
+        )
+    assert learnt == [(True, False), (False, True), (True, True)]
 
 
 def test_the_twin_is_never_told_anything(data: GeneratorData, stream: HyperpriorCodec) -> None:

@@ -1,8 +1,9 @@
 """Stage 2: a generator that reads the words, trained on the latents of a frozen stream.
 
 Qin et al. (2024), section 3.3, with HiFiC's constants: ``k_M * MSE + k_P * d + beta * L_adv``. The rate
-terms are constant here, as encoder and entropy model stand still. First squared error alone, then all
-of it. The no-text twin is the same run with ``generator_text`` off: same size, same steps, same pictures.
+terms are constant here, as encoder and entropy model stand still. First squared error alone; then D by
+itself, while G waits; then all of it. The no-text twin is the same run with ``generator_text`` off: same
+size, same steps, same pictures.
 
 Every step draws its pictures, captions and silences from ``(seed, step)``, so that a run resumed from a
 checkpoint goes on as an unbroken one would, and variants see the same pictures.
@@ -160,14 +161,24 @@ class Stage2Run:
         return x_hat[..., : batch.x.shape[2], : batch.x.shape[3]].float() + 0.5
 
     def train_step(self, data: GeneratorData) -> float:
-        """One step of whichever phase it is. Returns the generator's loss."""
+        """One step of whichever phase it is. Returns G's loss, or D's where G stands still."""
+        torch.manual_seed(hash((self.config.seed, self.step)))
+        batch = data.draw(self.config, self.step, self.device)
+        g_learns = not self.config.distortion_steps <= self.step < self.config.adversarial_from
+        d_learns = self.step >= self.config.distortion_steps
+        with torch.set_grad_enabled(g_learns):
+            x_hat = self.generate(self.generator, batch, self.words(batch.text))
+        loss = self._discriminate(batch, x_hat.detach()) if d_learns else 0.0
+        if g_learns:
+            loss = self._generate_better(batch, x_hat, adversarial=d_learns)
+        self.step += 1
+        return loss
+
+    def _generate_better(self, batch: Batch, x_hat: Tensor, *, adversarial: bool) -> float:
+        """One step of G. Returns its loss."""
         config = self.config
-        torch.manual_seed(hash((config.seed, self.step)))
-        batch = data.draw(config, self.step, self.device)
-        x_hat = self.generate(self.generator, batch, self.words(batch.text))
         loss = config.distortion_weight * 255**2 * (x_hat - batch.x).square().mean()
-        if self.step >= config.distortion_steps:
-            self._discriminate(batch, x_hat.detach())
+        if adversarial:
             loss = loss + self._perceptual_loss(batch, x_hat)
         self.generator.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -177,7 +188,6 @@ class Stage2Run:
                 group["lr"] = config.learning_rate * config.rate_factor(self.step)
             optimiser.step()
         self.average.update_parameters(self.generator)
-        self.step += 1
         return float(loss.item())
 
     def _perceptual_loss(self, batch: Batch, x_hat: Tensor) -> Tensor:
@@ -188,8 +198,8 @@ class Stage2Run:
             fooled = generator_loss(self.discriminator, x_hat, batch.y_hat, batch.text)
         return loss + self.config.adversarial_weight * fooled
 
-    def _discriminate(self, batch: Batch, x_hat: Tensor) -> None:
-        """One step of D on eq. 6."""
+    def _discriminate(self, batch: Batch, x_hat: Tensor) -> float:
+        """One step of D on eq. 6. Returns its loss."""
         generator = torch.Generator().manual_seed(hash((self.config.seed, 1, self.step)))
         wrong = batch.captions[mismatched_rows(len(x_hat), generator).to(self.device)]
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -199,6 +209,7 @@ class Stage2Run:
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.discriminator_optimiser.step()
+        return float(loss.item())
 
     @torch.no_grad()
     def validate(self, data: GeneratorData, pictures: int) -> list[tuple[float, float, float]]:

@@ -35,6 +35,7 @@ class Stage2Config(BaseModel):
     )
     batch: int = Field(8, ge=1)
     distortion_steps: int = Field(ge=0, description="squared error alone")
+    discriminator_steps: int = Field(0, ge=0, description="then D alone, before it teaches G")
     adversarial_steps: int = Field(ge=0, description="the whole objective")
     learning_rate: float = Field(1e-3, gt=0)
     discriminator_rate: float = Field(2e-4, gt=0)
@@ -52,16 +53,21 @@ class Stage2Config(BaseModel):
 
     @property
     def steps(self) -> int:
-        """Of both phases."""
-        return self.distortion_steps + self.adversarial_steps
+        """Of all phases."""
+        return self.adversarial_from + self.adversarial_steps
+
+    @property
+    def adversarial_from(self) -> int:
+        """Step at which G begins to learn the whole objective."""
+        return self.distortion_steps + self.discriminator_steps
 
     def rate_factor(self, step: int) -> float:
-        """Learning-rate factor: in each phase a warm-up, then a linear fall to zero."""
-        if step < self.distortion_steps:
+        """G's learning-rate factor: in each of its phases a warm-up, then a linear fall to zero."""
+        if step < self.adversarial_from:
             start, length, peak = 0, self.distortion_steps, 1.0
         else:
             start, length, peak = (
-                self.distortion_steps,
+                self.adversarial_from,
                 self.adversarial_steps,
                 self.adversarial_rate,
             )

@@ -42,6 +42,8 @@ FEEDS = {
 }
 #: Sends colour in the same stream: what words must be worth more than.
 COLOUR = CodecEntry("base", "base")
+#: The other recipe, whose encoder never knew that there would be words.
+FROZEN = CodecEntry("frozen", "ssa", guard=False)
 #: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is.
 AT_DECODER = "decoder"
 PLACES = ("nowhere", "both")
@@ -138,8 +140,14 @@ def _table1(request: ReproduceRequest, progress: Progress) -> list[Section]:
         if request.joint is not None:
             places = (AT_DECODER, *(p for p in PLACES if (request.joint / p).exists()))
             joint = [CodecEntry(p, "ssa", bundle=request.joint / p) for p in places]
-            sheet = _sheet(request, feed, _levels(joint), modes, progress, "joint")
-            sections.append(extra_rates(sheet, AT_DECODER, places[1:]))
+            sheet = _sheet(
+                request, feed, _levels([*joint, FROZEN, COLOUR]), modes, progress, "joint"
+            )
+            others = (*places[1:], FROZEN.label, COLOUR.label)
+            sections += [
+                extra_rates(sheet, AT_DECODER, others),
+                equal_bits(sheet, AT_DECODER, ()),
+            ]
     return sections
 
 
