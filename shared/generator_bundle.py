@@ -18,7 +18,7 @@ from shared.bundle import BundleFiles, read_files, save_packed, section_of
 from shared.compact import unpack
 from shared.levels import StreamLevel
 from shared.networks.generator import GeneratorSize
-from shared.networks.guard import GuardSize
+from shared.networks.matcher import MatcherSize
 
 __all__ = [
     "GeneratorBundle",
@@ -59,7 +59,7 @@ class GeneratorManifest(BundleFiles):
     encoder: Literal["stream", "own", "told"] = "stream"
     levels: tuple[StreamLevel, ...]
     size: GeneratorSize
-    guard: GuardSize | None
+    guard: MatcherSize | None
     text_encoder: str
     provenance: GeneratorProvenance
 

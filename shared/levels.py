@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.pictures import Picture
 
-__all__ = ["StreamLevel", "luma_picture"]
+__all__ = ["LUMA_WEIGHTS", "StreamLevel", "luma_picture"]
 
 #: ITU-R BT.601, in 1/65536 so that every machine rounds alike.
 LUMA = np.array([19595, 38470, 7471], np.int64)
+#: The same as shares of R, G and B.
+LUMA_WEIGHTS = tuple((LUMA / 65536).tolist())
 
 
 def luma_picture(picture: Picture) -> Picture:

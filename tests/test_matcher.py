@@ -76,7 +76,7 @@ def test_a_step_is_repeatable_and_steps_lower_the_loss() -> None:
         crop=40,
         warmup_steps=5,
     )
-    run, again = (MatcherRun(config, pictures, sentences) for _ in range(2))
+    run, again = (MatcherRun(config, pictures[None], sentences) for _ in range(2))
     losses = [run.train_step() for _ in range(60)]
     assert [again.train_step() for _ in range(2)] == losses[:2]
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from shared.bundle import load_bundle
 from shared.codecs import get_codec, load_codec
@@ -71,6 +72,22 @@ def test_rates_of_the_levels_reach_below_three_hundredths_of_a_bit(
     ]
     assert rates[0] < 0.03
     assert rates[1] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "edge"), [(3, 5, 16), (8, 9, 8), (20, 16, 4), (64, 70, 1)]
+)
+def test_a_thumbnail_is_the_linear_picture_made_small(
+    ssa: SsaCodec, rows: int, columns: int, edge: int
+) -> None:
+    y_hat = torch.randn(1, ssa.generator.expand.in_channels, rows, columns) * 3
+    quality = torch.tensor([2])
+    found = ssa.generator.thumbnail(y_hat, quality, 64)
+    assert found.shape == (1, 1, rows * edge, columns * edge)
+    linear = F.pixel_shuffle(ssa.generator.expand(ssa.generator.gain(y_hat, quality)), 16)
+    luma = (linear * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    expected = F.avg_pool2d(luma + 0.5, 16 // edge).clamp(0, 1)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
 def test_the_stream_holds_no_colour(ssa: SsaCodec, small: Picture) -> None:

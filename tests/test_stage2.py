@@ -20,16 +20,18 @@ from shared.codecs.interface import TextPlacement
 from shared.codecs.ssa import SsaCodec
 from shared.errors import SidewireError
 from shared.feed import read_feed
-from shared.networks.guard import Guard, GuardSize
+from shared.networks.guard import Guard
+from shared.networks.matcher import MatcherSize
 from shared.pictures import Picture, picture_from_bytes
 from training.captioned import CAPTIONS, CaptionedPictures
 from training.command import Places, train_command
-from training.guard import TRUSTS, GuardSettings, TrustCurves, fit_trust, train_guard
+from training.guard import TRUSTS, GuardConfig, TrustCurves, fit_trust, train_guard
 from training.stage2 import GeneratorData, Stage2Run
 from training.stage2_config import Stage2Config
 from training.stage2_run import feature_perceptual
 
 SIDE = 64
+SMALL_GUARD = MatcherSize(widths=(8, 8, 16, 16, 24), channels=1)
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 
 
@@ -185,16 +187,17 @@ def test_train_command_makes_a_codec(folder: Path, tmp_path: Path) -> None:
 
 
 def test_shipped_configurations_are_valid() -> None:
-    for name in ("ssa", "none"):
+    for name in ("ssa", "none", "colour"):
         settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
         assert settings.pop("kind") == "generator"
         loaded = Stage2Config.model_validate(settings)
-        assert loaded.name == name
-        assert loaded.generator_text is (name == "ssa")
+        assert loaded.generator_text is (name != "none")
         assert loaded.size.levels == len(loaded.levels)
-        rates = [loaded.rate_factor(step) for step in range(loaded.steps)]
-        assert min(rates) > 0
-        assert max(rates) <= 1
+        rates = np.array([loaded.rate_factor(step) for step in range(loaded.steps)])
+        waits = slice(loaded.distortion_steps, loaded.adversarial_from)
+        assert not rates[waits].any()
+        assert np.delete(rates, waits).min() > 0
+        assert rates.max() <= 1
 
 
 # The guard
@@ -202,9 +205,8 @@ def test_shipped_configurations_are_valid() -> None:
 
 def test_a_guard_learns_which_words_belong(data: GeneratorData, stream: HyperpriorCodec) -> None:
     run = fresh(stream, config())
-    settings = GuardSettings(steps=30, batch=6, fit_steps=5)
-    guard, size = train_guard(run, data, settings)
-    assert size == GuardSize(levels=2)
+    settings = GuardConfig(size=SMALL_GUARD, steps=60, batch=6, warmup_steps=2, fit_steps=5)
+    guard = train_guard(run, data, settings)
     index = np.arange(6)
     own = data.pictures.vectors[index, 0]
     told = np.ones(6, np.bool_)
@@ -212,19 +214,19 @@ def test_a_guard_learns_which_words_belong(data: GeneratorData, stream: Hyperpri
     with torch.no_grad():
         for captions in (own, np.roll(own, 3, 0)):
             batch = data.batch(index, index % 2, captions, told, run.device)
-            placed = guard.embed(batch.y_hat, batch.quality)
-            scores.append(float((placed * batch.text).sum(1).mean()))
+            thumbnail = run.averaged.thumbnail(batch.y_hat, batch.quality, guard.side)
+            scores.append(float(guard.score(thumbnail, batch.text).mean()))
     assert scores[0] > scores[1] + 0.1
 
 
 def test_trust_is_fitted_to_what_it_costs() -> None:
     """Own captions lower the error and score high, wrong ones raise it and score low."""
-    guard = Guard(GuardSize(levels=1, latent=8, hidden=8, blocks=0, text_width=8))
+    guard = Guard(SMALL_GUARD)
     trusts = torch.tensor(TRUSTS)
     scores = torch.linspace(0.3, 0.7, 50)
     matched = TrustCurves(scores, 1 - 0.05 * trusts.repeat(50, 1))
     wrong = TrustCurves(scores - 0.4, 1 + 0.2 * trusts.repeat(50, 1))
-    fit_trust(guard, matched, wrong, GuardSettings(fit_steps=400))
+    fit_trust(guard, matched, wrong, GuardConfig(wrong=0.5))
     slope, threshold = guard.slope.detach(), guard.threshold.detach()
     assert float(torch.sigmoid(slope * (matched.scores - threshold)).mean()) > 0.9
     assert float(torch.sigmoid(slope * (wrong.scores - threshold)).mean()) < 0.1

@@ -1,9 +1,9 @@
 """Training of the guard: which pictures and captions belong together, and how far to trust the score.
 
-Two steps, after the generator. The guard's network learns contrastively (InfoNCE, van den Oord et al.
-2018) on the frozen latents and their captions. Then slope and threshold are fitted on pictures that
-neither it nor the generator has seen: the squared error of generated pictures, half of them with
-their own caption and half with another's, as small as it gets.
+Two steps, after the generator. The guard's matcher learns contrastively on thumbnails of the frozen
+latents and their captions; it sees every picture also as it was, since a large picture's thumbnail is
+as sharp. Then slope and threshold are fitted on pictures that neither it nor the generator has seen: the
+least squared error of generated pictures to be expected where a few captions are wrong.
 """
 
 from __future__ import annotations
@@ -14,64 +14,62 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
+from pydantic import Field
+from torch import Tensor
 
-from shared.networks.guard import Guard, GuardSize
+from shared.levels import LUMA_WEIGHTS
+from shared.networks.guard import Guard
+from shared.networks.matcher import MatcherSize
 from shared.networks.ssa import Conditioning
+from shared.networks.transforms import Y_STRIDE
+from training.matcher import ContrastiveConfig, MatcherRun, squares
 from training.stage2 import GeneratorData, Stage2Run
 
-__all__ = ["GuardSettings", "TrustCurves", "fit_trust", "train_guard"]
+__all__ = ["GuardConfig", "TrustCurves", "fit_trust", "train_guard"]
 
 #: Trusts at which the generator's error is measured for the fit; between them it is interpolated.
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Adam's rates in the fit; slopes are a few tens, thresholds are cosines.
 SLOPE_RATE, THRESHOLD_RATE = 1.0, 5e-3
+#: Thumbnails made at a time.
+CHUNK = 64
 
 
-@dataclass(frozen=True)
-class GuardSettings:
-    """How the guard is trained."""
+class GuardConfig(ContrastiveConfig):
+    """How the guard is trained.
 
-    steps: int = 1500
-    batch: int = 96
-    learning_rate: float = 1e-3
-    temperature: float = 0.05
-    #: Share of y_hat's channels that a step does not see: 7,000 pictures are few.
-    channel_dropout: float = 0.1
-    fit_steps: int = 400
+    Attributes:
+        wrong: share of captions that are taken to belong to another picture.
+    """
+
     seed: int = 1
+    size: MatcherSize = MatcherSize(widths=(24, 48, 80, 128, 192), channels=1)
+    steps: int = Field(480, ge=1)
+    weight_decay: float = 0.2
+    brightness: float = 0.08
+    wrong: float = Field(0.15, gt=0, lt=1)
+    fit_steps: int = Field(400, ge=1)
 
 
-def _contrast(guard: Guard, data: GeneratorData, held_out: int, settings: GuardSettings) -> None:
-    """Each picture's caption must be its nearest in the batch, and the other way round."""
-    torch.manual_seed(settings.seed)
-    optimiser = torch.optim.AdamW(
-        [*guard.gain.parameters(), *guard.body.parameters(), *guard.place.parameters()],
-        lr=settings.learning_rate,
-        weight_decay=0.05,
-    )
-    device = next(guard.parameters()).device
-    known = len(data.pictures) - held_out
-    for step in range(settings.steps):
-        rng = np.random.default_rng([settings.seed, 2, step])
-        index = rng.choice(known, min(settings.batch, known), replace=False)
-        quality = rng.integers(len(data.latents), size=len(index))
-        captions = data.pictures.vectors[
-            index, rng.integers(data.pictures.vectors.shape[1], size=len(index))
-        ]
-        batch = data.batch(index, quality, captions, np.ones(len(index), np.bool_), device)
-        y_hat = F.dropout2d(batch.y_hat, settings.channel_dropout)
-        with torch.autocast(device.type, torch.bfloat16):
-            placed = guard.embed(y_hat, batch.quality)
-        scores = placed @ F.normalize(batch.text, dim=1).T / settings.temperature
-        target = torch.arange(len(index), device=device)
-        loss = F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * (1 - step / settings.steps)
-        optimiser.step()
+@torch.no_grad()
+def _views(run: Stage2Run, data: GeneratorData, count: int, side: int) -> Tensor:
+    """Luma (V, count, 1, side, side) uint8: a thumbnail of every level, and the picture itself."""
+    pictures = data.pictures.pictures[:count]
+    height, width = pictures.shape[1:3]
+    rows, columns = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
+    weights = torch.tensor(LUMA_WEIGHTS)[:, None, None]
+    made = []
+    for level, latents in enumerate(data.latents):
+        for start in range(0, count, CHUNK):
+            part = np.array(latents[start : min(start + CHUNK, count), :, :rows, :columns])
+            y_hat = torch.from_numpy(part)
+            quality = torch.full((len(y_hat),), level, device=run.device)
+            thumbnail = run.averaged.thumbnail(y_hat.to(run.device).float(), quality, side)
+            made.append(squares(thumbnail.cpu() * 255, side))
+    for start in range(0, count, CHUNK):
+        x = torch.from_numpy(pictures[start : start + CHUNK]).permute(0, 3, 1, 2)
+        made.append(squares((x * weights).sum(1, keepdim=True), side))
+    return torch.cat(made).reshape(-1, count, 1, side, side)
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,8 @@ def _curves(
         quality = rows % len(data.latents)
         told = np.ones(len(rows), np.bool_)
         batch = data.batch(rows, quality, captions[start : start + size], told, device)
-        placed = guard.embed(batch.y_hat, batch.quality)
-        scores.append((placed * F.normalize(batch.text, dim=1)).sum(1))
+        thumbnail = run.averaged.thumbnail(batch.y_hat, batch.quality, guard.side)
+        scores.append(guard.score(thumbnail, batch.text))
         columns = []
         for trust in TRUSTS:
             words = Conditioning(batch.text, torch.full((len(rows),), trust, device=device))
@@ -115,10 +113,8 @@ def _curves(
     return TrustCurves(torch.cat(scores), torch.cat(errors))
 
 
-def fit_trust(
-    guard: Guard, matched: TrustCurves, wrong: TrustCurves, settings: GuardSettings
-) -> None:
-    """Slope and threshold with the least mean error over both kinds of caption."""
+def fit_trust(guard: Guard, matched: TrustCurves, wrong: TrustCurves, config: GuardConfig) -> None:
+    """Slope and threshold with the least expected error over both kinds of caption."""
     slope = guard.slope.detach().clone().requires_grad_(True)
     threshold = guard.threshold.detach().clone()
     threshold.copy_((matched.scores.mean() + wrong.scores.mean()) / 2)
@@ -128,11 +124,11 @@ def fit_trust(
         {"params": [threshold], "lr": THRESHOLD_RATE},
     ]
     optimiser = torch.optim.Adam(groups)
-    for _ in range(settings.fit_steps):
+    for _ in range(config.fit_steps):
         loss = torch.zeros((), device=slope.device)
-        for curves in (matched, wrong):
+        for curves, share in ((matched, 1 - config.wrong), (wrong, config.wrong)):
             trust = torch.sigmoid(slope * (curves.scores - threshold))
-            loss = loss + _interpolate(curves.errors, trust).mean()
+            loss = loss + share * _interpolate(curves.errors, trust).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -152,22 +148,20 @@ def _interpolate(errors: Tensor, trust: Tensor) -> Tensor:
     return torch.lerp(before, after, place - low)
 
 
-def train_guard(
-    run: Stage2Run, data: GeneratorData, settings: GuardSettings | None = None
-) -> tuple[Guard, GuardSize]:
+def train_guard(run: Stage2Run, data: GeneratorData, config: GuardConfig | None = None) -> Guard:
     """A guard for the generator of a finished run."""
-    settings = settings or GuardSettings()
-    config = run.config
-    size = GuardSize(
-        levels=len(config.levels), latent=config.size.latent, text_width=config.size.text_width
-    )
-    guard = Guard(size).to(run.device)
-    _contrast(guard, data, config.held_out, settings)
-    guard.eval()
-    index = np.arange(len(data.pictures) - config.held_out, len(data.pictures))
+    config = config or GuardConfig()
+    known = len(data.pictures) - run.config.held_out
+    guard = Guard(config.size)
+    views = _views(run, data, known, guard.side)
+    contrast = MatcherRun(config, views, torch.from_numpy(data.pictures.vectors[:known]))
+    while contrast.step < config.steps:
+        contrast.train_step()
+    guard.matcher = contrast.model
+    guard.requires_grad_(False).eval().to(run.device)
+    index = np.arange(known, len(data.pictures))
     own = data.pictures.vectors[index, index % data.pictures.vectors.shape[1]]
     matched = _curves(guard, run, data, index, own)
     wrong = _curves(guard, run, data, index, np.roll(own, len(own) // 2, 0))
-    nn.Module.requires_grad_(guard, False)
-    fit_trust(guard, matched, wrong, settings)
-    return guard, size
+    fit_trust(guard, matched, wrong, config)
+    return guard

@@ -15,42 +15,46 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.levels import LUMA_WEIGHTS
 from shared.matcher_bundle import MatcherManifest, MatcherProvenance, Retrieval, save_matcher
 from shared.networks.matcher import Matcher, MatcherSize
 from training.captioned import CaptionedPictures
 from training.muon import matrices_of, muon_and_adamw
 
-__all__ = ["MatcherConfig", "MatcherRun", "contrastive_loss", "retrieval", "train_matcher"]
+__all__ = [
+    "ContrastiveConfig",
+    "MatcherConfig",
+    "MatcherRun",
+    "contrastive_loss",
+    "retrieval",
+    "squares",
+    "train_matcher",
+]
 
 #: Starting temperature and its bound, as CLIP.
 TEMPERATURE, COLDEST = 0.07, 0.01
-#: Luma weights of BT.601, for the pictures made grey.
-LUMA = (0.299, 0.587, 0.114)
 LOG_EVERY = 40
+#: Pictures squashed at a time.
+CHUNK = 256
 
 
-class MatcherConfig(BaseModel):
-    """Settings of a matcher's run.
+class ContrastiveConfig(BaseModel):
+    """How a matcher learns from pictures that are at hand.
 
     Attributes:
         crop: of the matcher's square, what a training step sees (pixels).
-        brightness: standard deviation of a random gain of all three channels alike; colours stay.
+        brightness: standard deviation of a random gain of all channels alike; colours stay.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     seed: int
     size: MatcherSize
-    train: str
-    validation: str
-    text_encoder: str = "minilm"
     steps: int = Field(ge=1)
     batch: int = Field(192, ge=2)
     crop: int = Field(96, ge=32)
@@ -58,6 +62,15 @@ class MatcherConfig(BaseModel):
     warmup_steps: int = Field(30, ge=0)
     weight_decay: float = Field(0.05, ge=0)
     brightness: float = Field(0.05, ge=0)
+
+
+class MatcherConfig(ContrastiveConfig):
+    """Settings of a matcher's run."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    train: str
+    validation: str
+    text_encoder: str = "minilm"
 
     def digest(self) -> str:
         """Hash of the settings, for provenance."""
@@ -72,14 +85,11 @@ def contrastive_loss(pictures: Tensor, sentences: Tensor, log_scale: Tensor) -> 
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def squares(pictures: NDArray[np.uint8], side: int) -> Tensor:
-    """Pictures (N, H, W, 3) squashed to (N, 3, side, side) uint8, channels last in memory."""
-    chunks = []
-    for start in range(0, len(pictures), 256):
-        x = torch.from_numpy(pictures[start : start + 256]).permute(0, 3, 1, 2).float()
-        small = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
-        chunks.append(small.round().clamp(0, 255).to(torch.uint8))
-    return torch.cat(chunks).contiguous(memory_format=torch.channels_last)
+def squares(pictures: Tensor, side: int) -> Tensor:
+    """Pictures (N, C, H, W) in 0..255 squashed to (N, C, side, side) uint8, channels last in memory."""
+    small = F.interpolate(pictures.float(), (side, side), mode="bilinear", antialias=True)
+    small = small.round().clamp(0, 255).to(torch.uint8)
+    return small.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -93,7 +103,7 @@ def retrieval(model: Matcher, pictures: Tensor, sentences: Tensor) -> Retrieval:
     """
     model.eval()
     x = pictures.float().div(255)
-    luma = (x * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True).expand_as(x)
+    luma = (x * torch.tensor(LUMA_WEIGHTS)[:, None, None]).sum(1, keepdim=True).expand_as(x)
     colour, grey = _vectors(model, x), _vectors(model, luma)
     words = F.normalize(sentences.float(), dim=2)
     own = torch.arange(len(x))
@@ -123,12 +133,18 @@ def _vectors(model: Matcher, x: Tensor) -> Tensor:
 
 
 class MatcherRun:
-    """One run: model, optimisers and the data that it draws from ``(seed, step)``."""
+    """One run: model, optimisers and the data that it draws from ``(seed, step)``.
 
-    def __init__(self, config: MatcherConfig, pictures: Tensor, sentences: Tensor) -> None:
+    Args:
+        config: how it learns.
+        views: (V, N, C, side, side) uint8; a step sees each of its pictures in one of V versions.
+        sentences: (N, 5, D).
+    """
+
+    def __init__(self, config: ContrastiveConfig, views: Tensor, sentences: Tensor) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.pictures = pictures
+        self.views = views
         self.sentences = sentences
         self.model = Matcher(config.size).to(memory_format=torch.channels_last)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
@@ -143,13 +159,17 @@ class MatcherRun:
         return config.learning_rate * rise * (1 - self.step / config.steps)
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, crop, crop) in 0..1, cut and mirrored at random, and one caption each."""
+        """Pictures (B, C, crop, crop) in 0..1, cut and mirrored at random, and one caption each."""
         config = self.config
         rng = np.random.default_rng([config.seed, self.step])
-        index = torch.from_numpy(rng.permutation(len(self.pictures))[: config.batch])
+        versions, count = self.views.shape[:2]
+        index = torch.from_numpy(rng.permutation(count)[: config.batch])
         spare = config.size.side - config.crop
         top, left = rng.integers(0, spare + 1, 2).tolist()
-        whole = self.pictures[index]
+        version = np.random.default_rng([config.seed, self.step, 1]).integers(
+            versions, size=len(index)
+        )
+        whole = self.views[torch.from_numpy(version), index]
         x = whole[:, :, top : top + config.crop, left : left + config.crop].float().div(255)
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
@@ -193,12 +213,14 @@ def train_matcher(
 
     def load(pattern: str) -> tuple[Tensor, Tensor, str]:
         held = CaptionedPictures.load(data, pattern, cache, config.text_encoder, workers)
-        small = squares(held.pictures, config.size.side)
+        pictures = torch.from_numpy(held.pictures).permute(0, 3, 1, 2)
+        starts = range(0, len(pictures), CHUNK)
+        small = torch.cat([squares(pictures[i : i + CHUNK], config.size.side) for i in starts])
         return small, torch.from_numpy(held.vectors), held.digest
 
     seen, said, digest = load(config.train)
     unseen, unsaid, _ = load(config.validation)
-    run = MatcherRun(config, seen, said)
+    run = MatcherRun(config, seen[None], said)
     started = time.monotonic()
     losses: list[float] = []
     while run.step < config.steps:

@@ -63,7 +63,9 @@ class Stage2Config(BaseModel):
 
     def rate_factor(self, step: int) -> float:
         """G's learning-rate factor: in each of its phases a warm-up, then a linear fall to zero."""
-        if step < self.adversarial_from:
+        if self.distortion_steps <= step < self.adversarial_from:
+            return 0.0
+        if step < self.distortion_steps:
             start, length, peak = 0, self.distortion_steps, 1.0
         else:
             start, length, peak = (

@@ -118,9 +118,9 @@ def export_generator(run: Stage2Run, data: GeneratorData, folder: Path) -> Gener
     """Write the bundle of a run, with a guard where the run's generator reads words."""
     config = run.config
     tensors = {f"generator.{name}": value for name, value in run.averaged.state_dict().items()}
-    guard_size = None
+    guard = None
     if config.guard and config.generator_text:
-        guard, guard_size = train_guard(run, data)
+        guard = train_guard(run, data)
         tensors |= {f"guard.{name}": value for name, value in guard.state_dict().items()}
     manifest = GeneratorManifest(
         codec=config.name,
@@ -129,7 +129,7 @@ def export_generator(run: Stage2Run, data: GeneratorData, folder: Path) -> Gener
         stream_model_id=load_bundle(shipped_bundle(config.stream)).manifest.model_id,
         levels=config.levels,
         size=config.size,
-        guard=guard_size,
+        guard=guard.matcher.size if guard else None,
         text_encoder=config.text_encoder if config.generator_text else "",
         provenance=GeneratorProvenance(
             config=config.name,

@@ -25,7 +25,7 @@ from cluster.reproduce.masks import look_at, write_figure
 from cluster.reproduce.sheet import Sheet
 from cluster.reproduce.stability import captions_in_turn, guarded, spread_and_gap
 from cluster.reproduce.tables import Section, markdown
-from cluster.reproduce.variants import FULL, VARIANTS, entry_of, train_variant
+from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, entry_of, train_variant
 from shared.codecs.interface import InsightCodec
 from shared.errors import SidewireError
 from shared.feed import FeedError, read_feed
@@ -42,11 +42,10 @@ FEEDS = {
 }
 #: Sends colour in the same stream: what words must be worth more than.
 COLOUR = CodecEntry("base", "base")
-#: The other recipe, whose encoder never knew that there would be words.
-FROZEN = CodecEntry("frozen", "ssa", guard=False)
-#: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is.
+#: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is, and the other recipe's,
+#: whose encoder never knew that there would be words.
 AT_DECODER = "decoder"
-PLACES = ("nowhere", "both")
+PLACES = ("nowhere", "both", "frozen")
 
 
 class Evidence(enum.StrEnum):
@@ -67,8 +66,8 @@ class ReproduceRequest:
         variants: folder of ablation bundles, one sub-folder each.
         train: train variants that are missing there.
         quality: level of table 2 and of the figures.
-        joint: folder of bundles ``decoder``, ``nowhere`` and ``both`` of the joint recipe, as far as there;
-            None for no such table.
+        joint: folder of bundles ``decoder``, ``nowhere`` and ``both`` of the joint recipe and ``frozen`` of
+            the other, as far as there; None for no such table.
         limit: of pictures a feed.
     """
 
@@ -135,17 +134,14 @@ def _table1(request: ReproduceRequest, progress: Progress) -> list[Section]:
         sections += [
             extra_rates(sheet, FULL.name, labels),
             equal_bits(sheet, FULL.name, labels),
-            total_bits(sheet, FULL.name, COLOUR.label),
+            *(total_bits(sheet, FULL.name, rival) for rival in (NO_TEXT.name, COLOUR.label)),
         ]
         if request.joint is not None:
             places = (AT_DECODER, *(p for p in PLACES if (request.joint / p).exists()))
             joint = [CodecEntry(p, "ssa", bundle=request.joint / p) for p in places]
-            sheet = _sheet(
-                request, feed, _levels([*joint, FROZEN, COLOUR]), modes, progress, "joint"
-            )
-            others = (*places[1:], FROZEN.label, COLOUR.label)
+            sheet = _sheet(request, feed, _levels([*joint, COLOUR]), modes, progress, "joint")
             sections += [
-                extra_rates(sheet, AT_DECODER, others),
+                extra_rates(sheet, AT_DECODER, (*places[1:], COLOUR.label)),
                 equal_bits(sheet, AT_DECODER, ()),
             ]
     return sections

@@ -54,13 +54,15 @@ VARIANTS = (
 def entry_of(variant: Variant, folder: Path) -> CodecEntry | None:
     """The variant as it is measured: its bundle below ``folder``, or the one that ships.
 
+    Without a guard, which is no part of what is compared here.
+
     Returns:
         None where it was never trained.
     """
     own = folder / variant.name
     if (own / MANIFEST_NAME).exists():
-        return CodecEntry(variant.name, variant.ships_as or "ssa", bundle=own)
-    return CodecEntry(variant.name, variant.ships_as) if variant.ships_as else None
+        return CodecEntry(variant.name, variant.ships_as or "ssa", bundle=own, guard=False)
+    return CodecEntry(variant.name, variant.ships_as, guard=False) if variant.ships_as else None
 
 
 def configured(variant: Variant) -> Stage2Config:

@@ -99,7 +99,9 @@ class SsaCodec(InsightCodec):
             raise BundleError(f"bundle {self.name}: {error}") from None
         generator.requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
         self.generator = cast_convolutions(generator, self.dtype)
-        self.watcher = None if watcher is None else watcher.requires_grad_(False).to(self.device)
+        self.watcher = None
+        if watcher is not None:
+            self.watcher = watcher.requires_grad_(False).eval().to(self.device)
         #: Whether the guard is asked.
         self.guard = guard
 
@@ -152,7 +154,8 @@ class SsaCodec(InsightCodec):
         text = self.text_encoder.encode(captions).sentence.to(self.device)
         if self.watcher is None or not self.guard:
             return Conditioning(text)
-        return Conditioning(text, self.watcher(y_hat, quality, text))
+        thumbnail = self.generator.thumbnail(y_hat, quality, self.watcher.side)
+        return Conditioning(text, self.watcher(thumbnail, text))
 
     def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
         """See :meth:`Codec.decode`."""

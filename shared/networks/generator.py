@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.levels import LUMA_WEIGHTS
 from shared.networks.layers import (
     DepthwiseBlock,
     LeakyReLU,
@@ -114,6 +115,21 @@ class SsaGenerator(nn.Module):
         y, fine_mask = self.fine_ssa.masked(self.fine_part(y, quality), words)
         y, stem_mask = self.stem_ssa.masked(self.stem_part(y), words)
         return linear + self.picture_part(y), (coarse_mask, fine_mask, stem_mask)
+
+    def thumbnail(self, y_hat: Tensor, quality: Tensor, side: int) -> Tensor:
+        """Luma (B, 1, h, w) in 0..1 of the linear expansion alone, in float32.
+
+        Each latent gives p x p pixels, with p the least power of two that makes both edges ``side``
+        pixels or more (16 at most): averaging is linear, so it is the expansion that is averaged.
+        """
+        p = 1
+        while p < Y_STRIDE and min(y_hat.shape[2:]) * p < side:
+            p *= 2
+        patches = self.expand.weight.float().view(3, Y_STRIDE, Y_STRIDE, -1)
+        luma = torch.einsum("c,cijm->mij", patches.new_tensor(LUMA_WEIGHTS), patches)
+        weight = F.avg_pool2d(luma, Y_STRIDE // p).flatten(1).T[:, :, None, None]
+        expanded = F.conv2d(self.gain(y_hat, quality).float(), weight)
+        return (F.pixel_shuffle(expanded, p) + 0.5).clamp(0, 1)
 
     @torch.no_grad()
     def start_from(self, synthesis: Synthesis, rows: Sequence[int]) -> None:

@@ -2,19 +2,20 @@
 
 A small residual network (He et al., CVPR 2016) maps a picture to the space of the sentence encoder's
 vectors: the cosine to a caption's vector says how well the words fit (as CLIP does, Radford et al. 2021).
-It reads RGB, so it notices a wrong colour. Its feature maps carry a perceptual distance in the manner of
-LPIPS (Zhang et al., CVPR 2018), without fitted channel weights; it is called ``feature_distance`` here
-and is none of the published measures.
+One that reads RGB notices a wrong colour; the guard's reads luma alone. Feature maps carry a perceptual
+distance in the manner of LPIPS (Zhang et al., CVPR 2018), without fitted channel weights; it is called
+``feature_distance`` here and is none of the published measures.
 
 ::
 
-    x (B,3,H,W) -> conv5/2 -> conv3/2 -> [conv3/2, residual block] x 3 -> mean over space of the
+    x (B,C,H,W) -> conv5/2 -> conv3/2 -> [conv3/2, residual block] x 3 -> mean over space of the
                      1/2        1/4          1/8, 1/16, 1/32               last two, linear -> (B,D)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,7 @@ class MatcherSize(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     widths: tuple[int, int, int, int, int] = Field(description="channels at 1/2 to 1/32 resolution")
+    channels: Literal[1, 3] = Field(3, description="C of the pictures: RGB, or luma alone")
     dim: int = Field(384, ge=1, description="D, of the sentence vector")
     side: int = Field(112, ge=32, description="pictures are squashed to this square to be matched")
 
@@ -67,20 +69,21 @@ class _Residual(nn.Module):
 
 
 class Matcher(nn.Module):
-    """Pictures (B, 3, H, W) in 0..1 to unit vectors (B, D) of sentence space."""
+    """Pictures (B, C, H, W) in 0..1 to unit vectors (B, D) of sentence space."""
 
     def __init__(self, size: MatcherSize) -> None:
         super().__init__()
         self.size = size
         widths = size.widths
-        self.stages = nn.ModuleList([_Halving(3, widths[0], 5), _Halving(widths[0], widths[1])])
+        first, second = _Halving(size.channels, widths[0], 5), _Halving(widths[0], widths[1])
+        self.stages = nn.ModuleList([first, second])
         for i in (1, 2, 3):
             halving = _Halving(widths[i], widths[i + 1])
             self.stages.append(nn.Sequential(halving, _Residual(widths[i + 1])))
         self.head = nn.Linear(widths[-2] + widths[-1], size.dim)
 
     def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        """One map a resolution, 1/2 to 1/32, of pictures (B, 3, H, W) in 0..1 at their own size."""
+        """One map a resolution, 1/2 to 1/32, of pictures (B, C, H, W) in 0..1 at their own size."""
         x = (x - MEAN) * SCALE
         maps = []
         for stage in self.stages:
@@ -89,7 +92,7 @@ class Matcher(nn.Module):
         return tuple(maps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) in 0..1, squashed to the matcher's square -> (B, D) float32, unit length."""
+        """(B, C, H, W) in 0..1, squashed to the matcher's square -> (B, D) float32, unit length."""
         side = self.size.side
         if x.shape[-2:] != (side, side):
             x = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
