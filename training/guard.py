@@ -22,7 +22,7 @@ from shared.networks.guard import Guard
 from shared.networks.matcher import MatcherSize
 from shared.networks.ssa import Conditioning
 from shared.networks.transforms import Y_STRIDE
-from training.matcher import ContrastiveConfig, MatcherRun, squares
+from training.matcher import ContrastiveConfig, MatcherRun, learn, squares
 from training.stage2 import GeneratorData, Stage2Run
 
 __all__ = ["GuardConfig", "TrustCurves", "fit_trust", "train_guard"]
@@ -155,8 +155,7 @@ def train_guard(run: Stage2Run, data: GeneratorData, config: GuardConfig | None 
     guard = Guard(config.size)
     views = _views(run, data, known, guard.side)
     contrast = MatcherRun(config, views, torch.from_numpy(data.pictures.vectors[:known]))
-    while contrast.step < config.steps:
-        contrast.train_step()
+    learn(contrast)
     guard.matcher = contrast.model
     guard.requires_grad_(False).eval().to(run.device)
     index = np.arange(known, len(data.pictures))

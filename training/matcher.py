@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = [
     "MatcherConfig",
     "MatcherRun",
     "contrastive_loss",
+    "learn",
     "retrieval",
     "squares",
     "train_matcher",
@@ -201,6 +203,23 @@ class MatcherRun:
         return float(loss.item())
 
 
+def learn(run: MatcherRun, found: Callable[[], str] = str) -> None:
+    """All steps of a run, and now and then a line: step, mean loss, and what ``found`` says.
+
+    Raises:
+        FloatingPointError: the loss is not a number any more.
+    """
+    console = Console()
+    losses: list[float] = []
+    while run.step < run.config.steps:
+        losses.append(run.train_step())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"loss is {losses[-1]} at step {run.step}")
+        if run.step % LOG_EVERY == 0:
+            mean, losses = sum(losses) / len(losses), []
+            console.print(f"step {run.step} loss {mean:.3f} {found()}".rstrip(), highlight=False)
+
+
 def train_matcher(
     config: MatcherConfig, data: Path, cache: Path, bundle: Path, workers: int
 ) -> MatcherManifest:
@@ -209,7 +228,6 @@ def train_matcher(
     Raises:
         FileNotFoundError: no training data.
     """
-    console = Console()
 
     def load(pattern: str) -> tuple[Tensor, Tensor, str]:
         held = CaptionedPictures.load(data, pattern, cache, config.text_encoder, workers)
@@ -222,16 +240,12 @@ def train_matcher(
     unseen, unsaid, _ = load(config.validation)
     run = MatcherRun(config, seen[None], said)
     started = time.monotonic()
-    losses: list[float] = []
-    while run.step < config.steps:
-        losses.append(run.train_step())
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"loss is {losses[-1]} at step {run.step}")
-        if run.step % LOG_EVERY == 0:
-            mean, losses = sum(losses) / len(losses), []
-            found = retrieval(run.model, unseen, unsaid)
-            line = f"step {run.step} loss {mean:.3f} R@10 {found.r10:.3f} grey {found.r10_grey:.3f}"
-            console.print(f"{line} {time.monotonic() - started:.0f} s", highlight=False)
+
+    def found() -> str:
+        now = retrieval(run.model, unseen, unsaid)
+        return f"R@10 {now.r10:.3f} grey {now.r10_grey:.3f} {time.monotonic() - started:.0f} s"
+
+    learn(run, found)
     manifest = MatcherManifest(
         codec=config.name,
         tensors_sha256="",
