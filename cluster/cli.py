@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.commands import actors, demo, evidence, receiving, sending
+from cluster.commands import actors, bench, demo, evidence, receiving, sending
 from cluster.commands.options import BundleFolder, Json
 from cluster.console import errors_in_one_line, print_result, progress_console
 
@@ -188,6 +188,7 @@ for command in (
     sending.captions,
     receiving.status,
     demo.demo,
+    bench.bench,
 ):
     app.command()(command)
 app.add_typer(actors.app, name="decoders")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from receiver.work import End
+from collections.abc import Sequence
+
+from receiver.work import DecodeTask, End
 
 __all__ = ["Observer", "Observers"]
 
@@ -15,6 +17,15 @@ class Observer:
 
     def joined(self, seconds: float) -> None:
         """A picture went to the decoders for the first time, so long after it came."""
+
+    def waiting(self, task: DecodeTask) -> None:
+        """A decode waits for a decoder from now on; its picture has waited for its words."""
+
+    def decoding(self, tasks: Sequence[DecodeTask]) -> None:
+        """A batch goes to a decoder."""
+
+    def decoded(self, tasks: Sequence[DecodeTask]) -> None:
+        """A batch has come back, whatever became of it."""
 
     def ended(self, end: End) -> None:
         """A fact is in the ledger."""
@@ -35,6 +46,21 @@ class Observers(Observer):
         """See :class:`Observer`."""
         for one in self._watching:
             one.joined(seconds)
+
+    def waiting(self, task: DecodeTask) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.waiting(task)
+
+    def decoding(self, tasks: Sequence[DecodeTask]) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.decoding(tasks)
+
+    def decoded(self, tasks: Sequence[DecodeTask]) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.decoded(tasks)
 
     def ended(self, end: End) -> None:
         """See :class:`Observer`."""

@@ -204,6 +204,7 @@ class Pipeline:
         self._waiting.setdefault(shape, deque()).append(work)
         self._work_ready.set()
         self._observer.queued(self.queue)
+        self._observer.waiting(work.decode.task)
         arrived_at = work.decode.task.frame.arrived_at
         if work.decode.first and arrived_at is not None:
             self._observer.joined(self._now() - arrived_at)
@@ -238,7 +239,10 @@ class Pipeline:
         self._observer.queued(self.queue)
         live = [work for work in batch if not self._expired(work)]
         if live:
-            results = await self._pool.decode([work.decode.task for work in live])
+            tasks = [work.decode.task for work in live]
+            self._observer.decoding(tasks)
+            results = await self._pool.decode(tasks)
+            self._observer.decoded(tasks)
             for work, result in zip(live, results, strict=True):
                 self._end(work.session, ends_of(work.decode, result))
 

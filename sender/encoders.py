@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sender.encode_worker import CodecSettings, Unencodable, build_encoder
+from sender.observer import UNSEEN, SendObserver
 from sender.sources import SourcePicture
 from sender.work_ahead import work_ahead
 from shared.bitstream.container import VERSION, Container, codec_name
@@ -78,7 +79,7 @@ class Encoders(Protocol):
         """
 
     def encode(
-        self, pictures: Iterator[SourcePicture]
+        self, pictures: Iterator[SourcePicture], observer: SendObserver = UNSEEN
     ) -> AsyncGenerator[EncodedPicture | UnencodablePicture, None]:
         """One result a picture, in the order of the source. A bad picture never stops the others.
 
@@ -150,22 +151,26 @@ class EncoderPool:
             self._idle.put_nowait(process)
 
     def encode(
-        self, pictures: Iterator[SourcePicture]
+        self, pictures: Iterator[SourcePicture], observer: SendObserver = UNSEEN
     ) -> AsyncGenerator[EncodedPicture | UnencodablePicture, None]:
         """See :class:`Encoders`."""
-        return work_ahead(pictures, self._encode, self._ahead)
+        return work_ahead(pictures, partial(self._encode, observer), self._ahead)
 
     async def close(self) -> None:
         """See :class:`Encoders`."""
         self._closed = True
         await asyncio.gather(*(process.stop() for process in self._processes))
 
-    async def _encode(self, picture: SourcePicture) -> EncodedPicture | UnencodablePicture:
+    async def _encode(
+        self, observer: SendObserver, picture: SourcePicture
+    ) -> EncodedPicture | UnencodablePicture:
         process = await self._idle.get()
+        observer.encoding(picture.seq)
         try:
             made = await self._ask(process, picture.image)
         finally:
             self._idle.put_nowait(process)
+        observer.encoded(picture.seq, 0 if isinstance(made, Unencodable) else len(made))
         if isinstance(made, Unencodable):
             return UnencodablePicture(picture.seq, picture.name, picture.content_id, made.reason)
         return EncodedPicture(picture.seq, picture.name, picture.content_id, made)
@@ -216,16 +221,20 @@ class SealedPool:
         """Nothing to do."""
 
     def encode(
-        self, pictures: Iterator[SourcePicture]
+        self, pictures: Iterator[SourcePicture], observer: SendObserver = UNSEEN
     ) -> AsyncGenerator[EncodedPicture | UnencodablePicture, None]:
         """See :class:`Encoders`."""
-        return work_ahead(pictures, _sealed, self._ahead)
+        return work_ahead(pictures, partial(_sealed, observer), self._ahead)
 
     async def close(self) -> None:
         """Nothing to do."""
 
 
-async def _sealed(picture: SourcePicture) -> EncodedPicture | UnencodablePicture:
+async def _sealed(
+    observer: SendObserver, picture: SourcePicture
+) -> EncodedPicture | UnencodablePicture:
+    observer.encoding(picture.seq)
+    observer.encoded(picture.seq, len(picture.image))
     if not picture.image:
         reason = "the feed holds no container for it"
         return UnencodablePicture(picture.seq, picture.name, picture.content_id, reason)

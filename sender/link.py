@@ -21,6 +21,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
+from sender.observer import UNSEEN, SendObserver
 from sender.window import AnyItem, Ended, SendWindow
 from shared.errors import SidewireError
 from shared.faults import reached
@@ -83,8 +84,15 @@ class Link(ABC, Generic[AnyItem]):
     method: str
     response: Callable[[bytes], Any]
 
-    def __init__(self, route: Route, stream_id: str, window: SendWindow[AnyItem]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        stream_id: str,
+        window: SendWindow[AnyItem],
+        observer: SendObserver = UNSEEN,
+    ) -> None:
         self._route = route
+        self._observer = observer
         self._address = route.address
         self.stream_id = stream_id
         self.window = window
@@ -270,17 +278,24 @@ class Link(ABC, Generic[AnyItem]):
 
     async def _send(self, call: Call, standing: Standing) -> None:
         loop = asyncio.get_running_loop()
+        starved_at: float | None = None
         while True:
             item = None if self._draining else self.window.next(loop.time())
             if item is not None:
+                if starved_at is not None:
+                    self._observer.stalled(loop.time() - starved_at)
+                    starved_at = None
                 reached(f"{self.role}.before_send")
                 await call.write(self.message(item, standing))
                 self.sent += 1
+                self._observer.sent(item.seq)
                 reached(f"{self.role}.after_send")
                 continue
             if self.window.finished:
                 await call.done_writing()
                 return
+            if starved_at is None and self.window.starved and not self._draining:
+                starved_at = loop.time()
             again = self.window.retry_at()
             wait = None if again is None else max(0.0, again - loop.time())
             self._changed.clear()

@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 
 from sender.journal import Outgoing
 from sender.link import Link, Route, Standing
-from sender.window import Ended, SendWindow
+from sender.observer import SendObserver
+from sender.window import Ended, SendWindow, disposition_name
 from shared.wire.checksums import frame_crc, skip_crc
 from shared.wire.v1 import control_pb2, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
@@ -61,8 +62,9 @@ class PictureLink(Link[Outgoing]):
         enter: Callable[[int, str], Awaitable[None]],
         forget: Callable[[Sequence[int]], Awaitable[None]],
         first_seq: Callable[[], int],
+        observer: SendObserver,
     ) -> None:
-        super().__init__(route, stream_id, window)
+        super().__init__(route, stream_id, window, observer)
         self._epoch, self._session_id = epoch, session_id
         self._codecs = codecs
         self._expects_captions = expects_captions
@@ -119,12 +121,12 @@ class PictureLink(Link[Outgoing]):
     async def ended(self, ended: list[Ended[Outgoing]]) -> None:
         if not ended:
             return
+        for one in ended:
+            self._observer.ended(one.item.seq, disposition_name(one))
         await self._forget([one.item.seq for one in ended])
         for one in ended:
             if one.reason and one.item.container:  # one without was reported when it was skipped
                 log.warning(
                     "%s (seq %d) was not decoded: %s", one.item.name, one.item.seq, one.reason
                 )
-        self.dispositions.update(
-            wire.Disposition.Name(one.disposition).removeprefix("DISPOSITION_") for one in ended
-        )
+        self.dispositions.update(map(disposition_name, ended))

@@ -23,11 +23,20 @@ from shared.errors import SidewireError, WorkLeftError
 from shared.locks import only_one
 from shared.workers import stay_with_parent
 
-__all__ = ["Sent", "run_send", "send"]
+__all__ = ["Sent", "make_encoders", "run_send", "send"]
 
 log = logging.getLogger("sidewire.sender")
 
 LOG_FORMAT = "sidewire: %(message)s"
+
+
+def make_encoders(settings: SendSettings) -> Encoders:
+    """The encoders that the settings ask for."""
+    if settings.codec == "sealed":
+        return SealedPool(settings.ahead)
+    return EncoderPool(
+        settings.codec, settings.quality, settings.processes, settings.ahead, settings.bundle
+    )
 
 
 async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
@@ -62,13 +71,7 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
 
 
 async def _send(settings: SendSettings, journal: Journal, progress: Progress) -> Sent:
-    encoders: Encoders = (
-        SealedPool(settings.ahead)
-        if settings.codec == "sealed"
-        else EncoderPool(
-            settings.codec, settings.quality, settings.processes, settings.ahead, settings.bundle
-        )
-    )
+    encoders = make_encoders(settings)
     await encoders.start()
     publisher = _start_publisher(settings, journal.place().stream_id)
     try:

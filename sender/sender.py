@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,13 +20,14 @@ from typing import TypeVar
 from sender.encoders import EncodedPicture, Encoders, UnencodablePicture
 from sender.journal import Journal, Outgoing
 from sender.link import Route
+from sender.observer import UNSEEN, SendObserver
 from sender.pictures import PictureLink
 from sender.settings import SendSettings
-from sender.sources import read_pictures
+from sender.sources import SourcePicture, read_pictures
 from sender.window import SendWindow
 from shared.wire.channels import client_channel
 
-__all__ = ["Progress", "Sender", "Sent", "quiet"]
+__all__ = ["Pace", "Progress", "Sender", "Sent", "at_once", "quiet"]
 
 log = logging.getLogger("sidewire.sender")
 
@@ -38,10 +39,17 @@ RETRY_SECONDS = 1.0
 T = TypeVar("T")
 #: Frames that have ended, and frames that have not.
 Progress = Callable[[int, int], None]
+#: Hands a feed's pictures on, each when it is due; it runs in the thread that reads the feed.
+Pace = Callable[[Iterator[SourcePicture]], Iterator[SourcePicture]]
 
 
 def quiet(ended: int, unacked: int) -> None:
     """Nobody watches."""
+
+
+def at_once(pictures: Iterator[SourcePicture]) -> Iterator[SourcePicture]:
+    """Every picture is due as soon as there is room for it."""
+    return pictures
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,17 @@ class Sender:
     """One run over a feed."""
 
     def __init__(
-        self, settings: SendSettings, journal: Journal, encoders: Encoders, progress: Progress
+        self,
+        settings: SendSettings,
+        journal: Journal,
+        encoders: Encoders,
+        progress: Progress = quiet,
+        observer: SendObserver = UNSEEN,
+        pace: Pace = at_once,
     ) -> None:
         self._settings = settings
+        self._observer = observer
+        self._pace = pace
         self._progress = progress
         self._journal = journal
         self._encoders = encoders
@@ -101,6 +117,7 @@ class Sender:
             enter=lambda epoch, session_id: self._stored(partial(journal.enter, epoch, session_id)),
             forget=self._forget,
             first_seq=self._first_seq,
+            observer=observer,
         )
 
     async def run(self) -> Sent:
@@ -159,7 +176,8 @@ class Sender:
         pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat)
         loop = asyncio.get_running_loop()
         began, count = loop.time(), 0
-        async with aclosing(self._encoders.encode(pictures)) as results:
+        paced = self._pace(pictures)
+        async with aclosing(self._encoders.encode(paced, self._observer)) as results:
             async for encoded in results:
                 if settings.rate:
                     await asyncio.sleep(max(0.0, began + count / settings.rate - loop.time()))

@@ -16,7 +16,7 @@ from shared.wire.errors import Reason, Turn, WireError
 from shared.wire.positions import Positions
 from shared.wire.v1 import types_pb2 as wire
 
-__all__ = ["Ended", "Item", "SendWindow"]
+__all__ = ["Ended", "Item", "SendWindow", "disposition_name"]
 
 #: Seconds before a refused item is sent again.
 RESEND_SECONDS = 0.2
@@ -44,6 +44,11 @@ class Ended(Generic[AnyItem]):
     item: AnyItem
     disposition: wire.Disposition
     reason: str = ""
+
+
+def disposition_name(ended: Ended[AnyItem]) -> str:
+    """Without its prefix, such as ``DECODED_WITH_TEXT``."""
+    return wire.Disposition.Name(ended.disposition).removeprefix("DISPOSITION_")
 
 
 class SendWindow(Generic[AnyItem]):
@@ -143,6 +148,11 @@ class SendWindow(Generic[AnyItem]):
         self._ready.popleft()
         self._sent = sent
         return item
+
+    @property
+    def starved(self) -> bool:
+        """Something is ready; after :meth:`next` gave nothing, only credit is missing."""
+        return bool(self._ready)
 
     def lowest(self) -> int | None:
         """The lowest number that has not ended; None where all have."""

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from sender.link import Link, Route, Standing
 from sender.pictures import duration
-from sender.window import Ended, SendWindow
+from sender.window import Ended, SendWindow, disposition_name
 from shared.wire.checksums import caption_crc
 from shared.wire.errors import WireError
 from shared.wire.positions import Positions
@@ -113,7 +113,5 @@ class CaptionLink(Link[Words]):
         return caption_channel_pb2.StreamCaptionsRequest(caption=caption)
 
     async def ended(self, ended: list[Ended[Words]]) -> None:
-        self.dispositions.update(
-            wire.Disposition.Name(one.disposition).removeprefix("DISPOSITION_") for one in ended
-        )
+        self.dispositions.update(map(disposition_name, ended))
         self._progressed()

@@ -1,0 +1,185 @@
+"""One number of decoders under the load: a gateway in this process, senders beside it, and repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.bench.bare import BareLoop, BareRate
+from cluster.bench.bare_process import MOST_PICTURES, BareSpec
+from cluster.bench.feed import BenchFeed
+from cluster.bench.measured import Repeat
+from cluster.bench.options import BenchOptions
+from cluster.bench.rates import achieved
+from cluster.bench.repeats import mean_interval, relative_width
+from cluster.bench.rows import FrameRow, Place, frame_rows
+from cluster.bench.senders import LoadSenders, Round
+from cluster.bench.watch import GatewayWatch
+from cluster.demo.run import pool_of
+from receiver.decoders.worker import PictureFormat, Settings
+from receiver.serve import Addresses, receive
+from receiver.settings import ReceiveSettings
+from sender.encode_worker import CodecSettings
+from shared.errors import SidewireError, first_of
+
+__all__ = ["Ground", "Measured", "measure_point"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All repeats of a number of decoders, and the models' ids by codec."""
+
+    repeats: Sequence[Repeat]
+    models: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a point is measured on.
+
+    Attributes:
+        folder: for ledger, journals and pictures.
+        say: prints a line.
+    """
+
+    options: BenchOptions
+    decoders: int
+    feed: BenchFeed
+    folder: Path
+    say: Callable[[str], None]
+
+    @property
+    def pictures(self) -> Path | None:
+        """Where decoded pictures go."""
+        return self.folder / "pictures" if self.options.sink == "folder" else None
+
+    def tell(self, what: str) -> None:
+        """How far it is."""
+        self.say(f"decoders: {self.decoders}, {what}")
+
+
+async def measure_point(ground: Ground, namespace: str) -> Measured:
+    """From the start of all processes to their end.
+
+    Args:
+        namespace: of decoders on Ray, which is connected where they are there.
+
+    Raises:
+        SidewireError: a part cannot work; the message says which.
+    """
+    settings = _receive_settings(ground, namespace)
+    pool = pool_of(settings)
+    pool.batch_limit = ground.options.batch
+    watch, stop = GatewayWatch(), asyncio.Event()
+    ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
+    try:
+        async with asyncio.TaskGroup() as group:
+            receiving = group.create_task(
+                receive(settings, stop, ready.set_result, pool=pool, observer=watch)
+            )
+            try:
+                return await _measure(ground, await ready, watch)
+            finally:
+                stop.set()
+                await asyncio.wait([receiving])
+    except* SidewireError as errors:
+        raise first_of(errors) from None
+
+
+def _receive_settings(ground: Ground, namespace: str) -> ReceiveSettings:
+    options = ground.options
+    return ReceiveSettings(
+        images="127.0.0.1:0",
+        captions="127.0.0.1:0",
+        state=ground.folder / "receiver",
+        sink=ground.pictures,
+        sink_kind=options.sink,
+        caption_wait=options.captions.wait if options.captions else 0.0,
+        decoder=options.decoder,
+        decoder_processes=ground.decoders,
+        ray_address=options.ray_address,
+        ray_namespace=namespace,
+        generator=options.generator,
+    )
+
+
+async def _measure(ground: Ground, addresses: Addresses, watch: GatewayWatch) -> Measured:
+    senders = LoadSenders(ground.options, ground.feed, addresses, ground.folder / "senders")
+    bare = _bare_loop(ground)
+    try:
+        ground.tell("starting the senders")
+        models = await senders.start()
+        if bare is not None:
+            ground.tell("looking for the fastest bare loop")
+            await bare.start()
+        return Measured(await _repeats(ground, senders, watch, bare), models)
+    finally:
+        await senders.stop()
+        if bare is not None:
+            await bare.stop()
+
+
+def _bare_loop(ground: Ground) -> BareLoop | None:
+    """None where there is nothing to encode or to decode, or nobody asked."""
+    options = ground.options
+    if options.codec == "sealed" or options.decoder == "benchmark-noop" or not options.references:
+        return None
+    return BareLoop(
+        lambda threads: BareSpec(
+            feed=ground.feed.path,
+            encoding=CodecSettings(options.codec, options.quality, threads),
+            decoding=Settings(PictureFormat.PNG, None, threads, options.generator),
+            words=options.captions is not None,
+            sink=ground.folder / "bare" if ground.pictures else None,
+        )
+    )
+
+
+async def _repeats(
+    ground: Ground, senders: LoadSenders, watch: GatewayWatch, bare: BareLoop | None
+) -> Sequence[Repeat]:
+    """Until the rate is known well enough; pipeline and bare loop in turn."""
+    options = ground.options
+    repeats: list[Repeat] = []
+    ground.tell("warming up")
+    await senders.round("warm-up", 1, ())
+    while True:
+        number = len(repeats)
+        sent = await senders.round(str(number), ground.feed.passes, bare.pids if bare else ())
+        rows = _rows(ground, number, sent, watch)
+        reference = await bare.rate(min(ground.feed.frames, MOST_PICTURES)) if bare else None
+        repeats.append(_repeat(rows, sent, reference))
+        shown = f"repeat {number + 1}: {achieved(rows):.2f} frames/s"
+        ground.tell(shown + (f", bare loop {reference.frames_per_s:.2f}" if reference else ""))
+        if ground.pictures:
+            for stream in sent.streams:
+                shutil.rmtree(ground.pictures / stream, ignore_errors=True)
+        found = mean_interval([achieved(repeat.rows) for repeat in repeats])
+        stable = relative_width(found) <= options.width
+        if len(repeats) >= (options.least_repeats if stable else options.most_repeats):
+            return repeats
+
+
+def _rows(ground: Ground, number: int, sent: Round, watch: GatewayWatch) -> Sequence[FrameRow]:
+    rows: list[FrameRow] = []
+    for sender, (stream, report) in enumerate(zip(sent.streams, sent.reports, strict=True)):
+        place = Place(ground.decoders, number, sender, ground.options.warmup)
+        seen = watch.take(stream)
+        rows += frame_rows(place, sent.start, ground.feed.pixels, report.frames, seen)
+    return rows
+
+
+def _repeat(rows: Sequence[FrameRow], sent: Round, bare: BareRate | None) -> Repeat:
+    return Repeat(
+        rows=rows,
+        resent=sum(report.resent for report in sent.reports),
+        stalls=[stall for report in sent.reports for stall in report.stalls],
+        failed=[line for report in sent.reports for line in report.failed],
+        captions=sent.captions,
+        cores=sent.usage.cores,
+        gpu=sent.usage.gpu,
+        bare=bare,
+    )

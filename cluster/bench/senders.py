@@ -1,0 +1,175 @@
+"""The load's processes: N senders, and a caption publisher beside each where captions are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cluster.bench.arrivals import OpenLoop, intended_times
+from cluster.bench.feed import BenchFeed
+from cluster.bench.options import BenchOptions
+from cluster.bench.sender_process import (
+    CaptionPlan,
+    PublisherProcess,
+    SenderProcess,
+    SendPlan,
+    SendReport,
+    build_publisher,
+    build_sender,
+)
+from cluster.bench.usage import Roles, Usage, by_role, measured_usage
+from cluster.demo.run import half_the_cores
+from receiver.serve import Addresses
+from sender.settings import SendSettings
+from shared.errors import SidewireError
+from shared.wire.v1.types_pb2 import CodecId
+from shared.workers import WorkerProcess
+
+__all__ = ["LoadSenders", "Round"]
+
+#: Seconds that senders have to attach before the clock starts.
+LEAD_SECONDS = 1.0
+#: Seconds that a round may take.
+ROUND_SECONDS = 86_400.0
+#: Pictures that a sender of an open loop encodes ahead of the wire.
+AHEAD = 32
+
+ReadyT = TypeVar("ReadyT")
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What every sender has sent, beginning at the same time.
+
+    Attributes:
+        start: by the monotonic clock.
+        streams, reports: of each sender.
+        captions: how many ended how.
+    """
+
+    start: float
+    streams: Sequence[str]
+    reports: Sequence[SendReport]
+    captions: Counter[str]
+    usage: Usage
+
+
+class LoadSenders:
+    """Started once, and told for each round when to begin.
+
+    Args:
+        folder: of the journals.
+    """
+
+    def __init__(
+        self, options: BenchOptions, feed: BenchFeed, addresses: Addresses, folder: Path
+    ) -> None:
+        captions, load = options.captions, options.load
+        self._options = options
+        self._feed = feed
+        self._settings = SendSettings(
+            feed=str(feed.path),
+            images=addresses.images,
+            captions=addresses.captions if captions else None,
+            state=folder,
+            codec=options.codec,
+            quality=options.quality,
+            processes=options.encoders or max(1, half_the_cores() // options.senders),
+            ahead=AHEAD if isinstance(load, OpenLoop) else load.under_way,
+            caption_delay=captions.delay if captions else 0.0,
+            caption_drop=captions.loss if captions else 0.0,
+            caption_seed=options.seed,
+        )
+        numbers = range(options.senders)
+        build = partial(build_sender, self._settings)
+        self._senders = [SenderProcess("load sender", build, ROUND_SECONDS) for _ in numbers]
+        self._publishers = [
+            PublisherProcess("caption publisher", build_publisher, ROUND_SECONDS)
+            for _ in (numbers if captions else ())
+        ]
+
+    async def start(self) -> dict[str, str]:
+        """Start all processes and their encoders; the model's id by the codec that is sent.
+
+        Raises:
+            SidewireError: the codec, its quality or its bundle is wrong.
+        """
+        told, _ = await asyncio.gather(
+            asyncio.gather(*(process.start() for process in self._senders)),
+            asyncio.gather(*(process.start() for process in self._publishers)),
+        )
+        codec = CodecId.FromString(told[0])
+        return {codec.name: codec.model_id.hex()} if codec.name else {}
+
+    async def stop(self) -> None:
+        """End all processes."""
+        await asyncio.gather(
+            *(process.stop() for process in self._senders),
+            *(process.stop() for process in self._publishers),
+        )
+
+    async def round(self, name: str, passes: int, idle: Sequence[int]) -> Round:
+        """Send the feed so many times, in new streams.
+
+        Args:
+            name: another than before.
+            idle: processes of this one that have no part in it.
+
+        Raises:
+            SidewireError: a sender or publisher cannot go on.
+        """
+        streams = [f"bench-{name}-{sender}" for sender in range(self._options.senders)]
+        start = time.monotonic() + LEAD_SECONDS
+        async with asyncio.TaskGroup() as group:
+            sending = [
+                group.create_task(
+                    _asked(process, self._send_plan(sender, streams[sender], passes, start))
+                )
+                for sender, process in enumerate(self._senders)
+            ]
+            publishing = [
+                group.create_task(
+                    _asked(process, self._caption_plan(streams[sender], passes, start))
+                )
+                for sender, process in enumerate(self._publishers)
+            ]
+            await asyncio.sleep(start - time.monotonic())
+            async with measured_usage(lambda: self._roles(idle)) as usage:
+                await asyncio.wait(sending)
+        captions: Counter[str] = sum((task.result() for task in publishing), Counter())
+        return Round(start, streams, [task.result() for task in sending], captions, usage)
+
+    def _send_plan(self, sender: int, stream: str, passes: int, start: float) -> SendPlan:
+        load, frames = self._options.load, passes * len(self._feed.pixels)
+        if isinstance(load, OpenLoop):
+            times = intended_times(load, frames, sender, self._options.senders)
+            return SendPlan(stream, passes, start, times, frames)
+        return SendPlan(stream, passes, start, None, load.under_way)
+
+    def _caption_plan(self, stream: str, passes: int, start: float) -> CaptionPlan:
+        load = self._options.load
+        rate = load.rate / self._options.senders if isinstance(load, OpenLoop) else None
+        settings = self._settings.caption_settings(stream)
+        return CaptionPlan(settings.model_copy(update={"rate": rate, "repeat": passes}), start)
+
+    def _roles(self, idle: Sequence[int]) -> Roles:
+        senders = [process.pid for process in self._senders if process.pid]
+        publishers = [process.pid for process in self._publishers if process.pid]
+        return by_role(senders, publishers, idle)
+
+
+async def _asked(
+    process: WorkerProcess[ReadyT, RequestT, AnswerT | SidewireError], request: RequestT
+) -> AnswerT:
+    answer = await process.ask(request)
+    if isinstance(answer, SidewireError):
+        raise answer
+    return answer

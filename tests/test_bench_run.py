@@ -1,0 +1,114 @@
+"""``sidewire bench`` from end to end: real processes and sockets, a decoder that does nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.bench.rows import PARTS
+from cluster.benchmarks.processes import command
+from cluster.benchmarks.wire import write_feed
+
+ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
+FRAMES = ROWS * SENDERS * REPEATS
+
+
+def bench(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(
+        command("bench", *words), capture_output=True, text=True, check=False, timeout=250
+    )
+    assert run.returncode == code, (run.stdout, run.stderr)
+    return run
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an open loop, a caption in four lost."""
+    folder = tmp_path_factory.mktemp("bench")
+    write_feed(folder / "feed.parquet", ROWS, 2000)
+    bench(
+        *("--out", folder / "report", "--feed", folder / "feed.parquet", "--codec", "sealed"),
+        *("--decoder", "benchmark-noop", "--senders", SENDERS, "--rate", 60, "--poisson"),
+        *("--frames", ROWS - WARMUP, "--warmup", WARMUP, "--sink", "none"),
+        *("--repeats", REPEATS, "--most-repeats", REPEATS),
+        *("--caption-loss", 0.25, "--caption-wait", 0.2, "--slo", "e2e_ms=10000,text_rate=0.5"),
+    )
+    return folder / "report"
+
+
+@pytest.fixture(scope="module")
+def summary(report: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((report / "summary.json").read_text())
+    return values
+
+
+def test_every_frame_has_one_row_and_its_parts_add_up(report: Path) -> None:
+    rows = pq.read_table(report / "frames.parquet").to_pylist()
+    places = {(row["repeat"], row["sender"], row["seq"]) for row in rows}
+    assert len(rows) == len(places) == FRAMES
+    for row in rows:
+        parts = [row[f"{part}_ms"] for part in PARTS]
+        assert all(part >= 0 for part in parts), row
+        assert sum(parts) == pytest.approx(row["e2e_ms"], abs=1e-3)
+        assert row["encoded_s"] <= row["sent_s"] <= row["ended_s"]
+        assert row["decoded_s"] <= row["committed_s"] <= row["ended_s"]
+        assert row["counts"] == (row["seq"] >= WARMUP)
+
+
+def test_the_summary_adds_up(report: Path, summary: dict[str, Any]) -> None:
+    (point,) = summary["points"]
+    ends = point["dispositions"]
+    assert sum(ends.values()) == FRAMES
+    assert set(ends) == {"DECODED_WITH_TEXT", "DECODED_NO_TEXT"}
+    assert point["captions"] == {"DECODED_WITH_TEXT": ends["DECODED_WITH_TEXT"]}
+    assert point["frames"] == (ROWS - WARMUP) * SENDERS * REPEATS
+    assert point["repeats"] == REPEATS
+    assert point["latency_ms"]["join_wait"]["max"] >= 190
+    assert 0 < point["goodput"]["value"] <= point["achieved"]["value"]
+    assert point["cores"]["senders"] > 0
+    assert summary["efficiency_vs_bare_loop"] is None
+    assert summary["frames_per_s"] == point["achieved"]["value"]
+
+
+def test_the_page_loads_what_lies_beside_it(report: Path) -> None:
+    page = (report / "index.html").read_text()
+    for name in ("latency.png", "parts.png", "rate.png"):
+        assert f'src="{name}"' in page
+        assert (report / name).read_bytes().startswith(b"\x89PNG")
+    assert "http" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--poisson",), "give --rate too"),
+        (("--decoders", "2,1"), "must be rising numbers"),
+        (("--slo", "fast=1"), "neither e2e_ms nor text_rate"),
+        (("--size", "big"), "WIDTHxHEIGHT"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    run = bench("--out", tmp_path / "out", *words, code=2)
+    assert said in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
+    feed = tmp_path / "feed.parquet"
+    write_feed(feed, 4, 2000)
+    run = bench("--out", tmp_path / "out", "--feed", feed, "--baseline", tmp_path, code=1)
+    assert "no baseline at" in run.stderr
+    run = bench(
+        *("--out", tmp_path / "out", "--feed", feed, "--codec", "nonsense"),
+        *("--decoder", "benchmark-noop", "--no-references"),
+        code=2,
+    )
+    assert run.stderr.strip().splitlines()[-1].startswith("sidewire: no codec 'nonsense'")
