@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from cluster.reproduce.sheet import JUDGE, MEASURES, Condition, Sheet, SheetErro
 from cluster.reproduce.stability import guarded, spread_and_gap
 from cluster.reproduce.tables import Column, Section, TableRow, markdown
 from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, configured, entry_of
+from shared.codecs.base import shipped_bundle
+from shared.errors import SidewireError
 from shared.feed import FeedError
 from shared.metrics import Curve, bd_rate
 
@@ -256,7 +259,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def request(evidence: Evidence, data: Path, out: Path) -> ReproduceRequest:
-    return ReproduceRequest(evidence, data, out, out / "variants", ssimulacra2_every=3, limit=2)
+    folders = (data, out, out / "variants", out / "joint")
+    return ReproduceRequest(evidence, *folders, ssimulacra2_every=3, limit=2)
 
 
 def test_table_2_end_to_end(data: Path, tmp_path: Path) -> None:
@@ -273,6 +277,18 @@ def test_table_2_end_to_end(data: Path, tmp_path: Path) -> None:
     assert len(sections) == 5
     assert "guard off, level 1, caption by caption, Kodak (2 pictures)" in sections[0]["title"]
     assert (tmp_path / "ssa-table2.md").read_text().count("| caption-5 |") == 2
+
+
+def test_recipes_are_compared_as_far_as_they_are_there(data: Path, tmp_path: Path) -> None:
+    wanted = request(Evidence.RECIPES, data, tmp_path)
+    with pytest.raises(SidewireError, match="no bundle of the joint recipe"):
+        reproduce_command(wanted)
+    for place, shipped in (("decoder", "ssa"), ("nowhere", "none")):
+        shutil.copytree(shipped_bundle(shipped), wanted.joint / place)
+    reproduce_command(wanted)
+    extra, own = json.loads((tmp_path / "ssa-recipes.json").read_text())
+    assert [row["name"] for row in extra["rows"]] == ["nowhere", "base"]
+    assert [row["name"] for row in own["rows"]] == [f"{q}, decoder told nothing" for q in range(4)]
 
 
 def test_masks_end_to_end(data: Path, tmp_path: Path) -> None:

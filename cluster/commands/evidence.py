@@ -51,7 +51,8 @@ def evaluate(
 
 def reproduce(
     evidence: Annotated[
-        str, typer.Argument(metavar="WHAT", help="ssa-table1, ssa-table2 or ssa-masks.")
+        str,
+        typer.Argument(metavar="WHAT", help="ssa-table1, ssa-table2, ssa-masks or ssa-recipes."),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, rows and figures.")] = Path(
@@ -60,16 +61,15 @@ def reproduce(
     variants: Annotated[
         Path, typer.Option(help="Folder of the ablation's bundles, a sub-folder each.")
     ] = Path("runs/variants"),
+    joint: Annotated[
+        Path, typer.Option(help="Folder of the joint recipe's bundles, a sub-folder each.")
+    ] = Path("runs/joint"),
     train: Annotated[
-        bool, typer.Option("--train", help="Train the variants that are missing there first.")
+        bool, typer.Option("--train", help="Train variants that are missing there first.")
     ] = False,
     quality: Annotated[
         int, typer.Option("--quality", "-q", help="Level of table 2 and of the masks.")
     ] = 1,
-    joint: Annotated[
-        Path | None,
-        typer.Option(help="Bundles of the joint recipe, for the Wyner-Ziv gap in table 1."),
-    ] = None,
     ssimulacra2_every: Every = 1,
     limit: Annotated[
         int | None, typer.Option(min=2, help="Only the first pictures of each feed.")
@@ -93,9 +93,9 @@ def reproduce(
             data,
             out,
             variants,
+            joint,
             train,
             quality,
-            joint,
             ssimulacra2_every,
             limit,
             jobs,

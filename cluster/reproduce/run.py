@@ -26,6 +26,7 @@ from cluster.reproduce.sheet import Sheet
 from cluster.reproduce.stability import captions_in_turn, guarded, spread_and_gap
 from cluster.reproduce.tables import Section, markdown
 from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, entry_of, train_variant
+from shared.bundle import MANIFEST_NAME
 from shared.codecs.interface import InsightCodec
 from shared.errors import SidewireError
 from shared.feed import FeedError, read_feed
@@ -45,7 +46,7 @@ COLOUR = CodecEntry("base", "base")
 #: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is, and the other recipe's,
 #: whose encoder never knew that there would be words.
 AT_DECODER = "decoder"
-PLACES = ("nowhere", "both", "frozen")
+PLACES = (AT_DECODER, "nowhere", "both", "frozen")
 
 
 class Evidence(enum.StrEnum):
@@ -54,6 +55,7 @@ class Evidence(enum.StrEnum):
     TABLE1 = "ssa-table1"
     TABLE2 = "ssa-table2"
     MASKS = "ssa-masks"
+    RECIPES = "ssa-recipes"
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ class ReproduceRequest:
         data: folder of the evidence feeds; those that are not there are left out.
         out: folder for Markdown, JSON, rows and figures.
         variants: folder of ablation bundles, one sub-folder each.
+        joint: folder of bundles ``decoder``, ``nowhere`` and ``both`` of the joint recipe and ``frozen`` of
+            the other, as far as there.
         train: train variants that are missing there.
         quality: level of table 2 and of the figures.
-        joint: folder of bundles ``decoder``, ``nowhere`` and ``both`` of the joint recipe and ``frozen`` of
-            the other, as far as there; None for no such table.
         limit: of pictures a feed.
     """
 
@@ -75,9 +77,9 @@ class ReproduceRequest:
     data: Path
     out: Path
     variants: Path
+    joint: Path
     train: bool = False
     quality: int = 1
-    joint: Path | None = None
     ssimulacra2_every: int = 1
     limit: int | None = None
     jobs: int = 1
@@ -96,9 +98,8 @@ def _sheet(
     entries: Mapping[CodecEntry, tuple[int, ...]],
     modes: Sequence[TextMode],
     progress: Progress,
-    stem: str = "",
 ) -> Sheet:
-    """Measure one feed; its rows are kept beside the tables, under ``stem`` or the evidence's name."""
+    """Measure one feed; its rows are kept beside the tables."""
     name, path = feed
     texts = texts_of(path, modes, request.limit)
     tasks = tasks_of(path, entries, texts, request.ssimulacra2_every, matching=True, timed=False)
@@ -111,7 +112,7 @@ def _sheet(
             else:
                 rows.append(outcome)
         progress.advance(bar)
-    write_results(request.out / f"{stem or request.evidence}-{name.lower()}.parquet", rows)
+    write_results(request.out / f"{request.evidence}-{name.lower()}.parquet", rows)
     return Sheet(name, rows)
 
 
@@ -136,14 +137,23 @@ def _table1(request: ReproduceRequest, progress: Progress) -> list[Section]:
             equal_bits(sheet, FULL.name, labels),
             *(total_bits(sheet, FULL.name, rival) for rival in (NO_TEXT.name, COLOUR.label)),
         ]
-        if request.joint is not None:
-            places = (AT_DECODER, *(p for p in PLACES if (request.joint / p).exists()))
-            joint = [CodecEntry(p, "ssa", bundle=request.joint / p) for p in places]
-            sheet = _sheet(request, feed, _levels([*joint, COLOUR]), modes, progress, "joint")
-            sections += [
-                extra_rates(sheet, AT_DECODER, (*places[1:], COLOUR.label)),
-                equal_bits(sheet, AT_DECODER, ()),
-            ]
+    return sections
+
+
+def _recipes(request: ReproduceRequest, progress: Progress) -> list[Section]:
+    places = [place for place in PLACES if (request.joint / place / MANIFEST_NAME).exists()]
+    if AT_DECODER not in places:
+        raise SidewireError(f"{request.joint / AT_DECODER}: no bundle of the joint recipe is there")
+    entries = [CodecEntry(place, "ssa", bundle=request.joint / place) for place in places]
+    others = [place for place in places if place != AT_DECODER]
+    sections = []
+    for feed in _feeds(request.data).items():
+        levels = _levels([*entries, COLOUR])
+        sheet = _sheet(request, feed, levels, (TextMode.MATCHED, TextMode.NONE), progress)
+        sections += [
+            extra_rates(sheet, AT_DECODER, [*others, COLOUR.label]),
+            equal_bits(sheet, AT_DECODER, ()),
+        ]
     return sections
 
 
@@ -160,6 +170,9 @@ def _table2(request: ReproduceRequest, progress: Progress) -> list[Section]:
             sections.append(spread_and_gap(sheet, label, request.quality))
         sections.append(guarded(sheet, off.label, on.label, request.quality))
     return sections
+
+
+TABLES = {Evidence.TABLE1: _table1, Evidence.TABLE2: _table2, Evidence.RECIPES: _recipes}
 
 
 def _masks(request: ReproduceRequest, progress: Progress) -> list[Path]:
@@ -216,6 +229,5 @@ def reproduce_command(request: ReproduceRequest) -> None:
         if request.evidence is Evidence.MASKS:
             shown = "\n".join(map(str, _masks(request, progress)))
         else:
-            table = _table1 if request.evidence is Evidence.TABLE1 else _table2
-            shown = _write(request, table(request, progress))
+            shown = _write(request, TABLES[request.evidence](request, progress))
     Console(soft_wrap=True).print(shown, markup=False, highlight=False)
