@@ -154,6 +154,16 @@ async def states(want: Callable[[Sequence[DecoderState]], bool]) -> list[Decoder
 # What is decoded
 
 
+def test_decoders_are_no_less_urgent_than_what_feeds_them() -> None:
+    async def scenario() -> None:
+        async with pool():
+            for one in await states(bool):
+                own, theirs = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, one.pid))
+                assert theirs == own
+
+    asyncio.run(scenario())
+
+
 def test_results_are_the_codecs_in_order_with_bad_ones_alone(blob: bytes) -> None:
     bad = blob[:-9] + bytes([blob[-9] ^ 0x10]) + blob[-8:]
     base = (GOLDEN / "strip.swi").read_bytes()

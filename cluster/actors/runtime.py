@@ -19,7 +19,12 @@ __all__ = ["ClusterError", "connected", "cpus", "gpus"]
 #: Batches and pictures on their way; what does not fit would go to disk.
 STORE_BYTES = 256 << 20
 #: Its reports of use stay at home, and a GPU that an actor did not ask for is not hidden with a warning.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+#: Ray would run its workers at niceness 15: beside an encoder they would get next to nothing of a core.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
+}
 
 
 class ClusterError(SidewireError):
@@ -43,7 +48,7 @@ def connected(
     Raises:
         ClusterError: there is none at the address, or none can be started.
     """
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Actors import these packages from where this process has them: nothing is uploaded.
     home = str(Path(cluster.__file__).parents[1])
