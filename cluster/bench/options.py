@@ -101,7 +101,7 @@ class BenchOptions:
         generator: what decodes streams that several can.
         quality: None for the codec's own default.
         senders: load senders, each with its own stream.
-        encoders: encoding processes of each sender; None for its share of half the cores.
+        encoders: encoding processes of each sender; None for its share of the cores.
         decoders: numbers of decoders, measured one after the other.
         batch: pictures in a decoder's batch, at most.
         ray_address: of a cluster that runs; empty for one that lives as long as the run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ from cluster.bench.sender_process import (
     build_sender,
 )
 from cluster.bench.usage import Roles, Usage, by_role, measured_usage
-from cluster.demo.run import half_the_cores
 from receiver.serve import Addresses
 from sender.settings import SendSettings
 from shared.errors import SidewireError
@@ -73,6 +73,8 @@ class LoadSenders:
         self, options: BenchOptions, feed: BenchFeed, addresses: Addresses, folder: Path
     ) -> None:
         captions, load = options.captions, options.load
+        # As many as there are cores, though decoders want them too: fewer with more threads each only spin.
+        cores = len(os.sched_getaffinity(0))
         self._options = options
         self._feed = feed
         self._settings = SendSettings(
@@ -82,7 +84,7 @@ class LoadSenders:
             state=folder,
             codec=options.codec,
             quality=options.quality,
-            processes=options.encoders or max(1, half_the_cores() // options.senders),
+            processes=options.encoders or max(1, cores // options.senders),
             ahead=AHEAD if isinstance(load, OpenLoop) else load.under_way,
             caption_delay=captions.delay if captions else 0.0,
             caption_drop=captions.loss if captions else 0.0,

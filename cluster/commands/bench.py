@@ -100,7 +100,7 @@ def bench(
         int | None,
         typer.Option(
             min=1,
-            help="Encoding processes of each. [dim]default: its share of half the cores[/]",
+            help="Encoding processes of each. [dim]default: its share of the cores[/]",
             rich_help_panel=LOAD,
         ),
     ] = None,
