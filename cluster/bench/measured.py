@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,13 @@ class GpuUse:
 
     busy: float
     memory_mb: float
+
+    @classmethod
+    def over(cls, uses: Sequence[GpuUse]) -> GpuUse | None:
+        """Of several moments or repeats, equally long; None where nothing was seen."""
+        if not uses:
+            return None
+        return cls(statistics.fmean(use.busy for use in uses), max(use.memory_mb for use in uses))
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from cluster.bench.options import BenchOptions
 from cluster.bench.peer import PeerSpeed
 from cluster.bench.provenance import Provenance
 from cluster.bench.summary import Point
+from cluster.records import plain
 
 __all__ = ["BenchResult"]
 
@@ -64,18 +63,5 @@ class BenchResult:
 
     def to_json(self) -> dict[str, Any]:
         """As ``summary.json`` has it; null stands for what is not a finite number."""
-        plain: dict[str, Any] = json.loads(json.dumps(_plain(asdict(self))))
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case dict():
-            return {name: _plain(one) for name, one in value.items()}
-        case list() | tuple():
-            return [_plain(one) for one in value]
-        case Path():
-            return str(value)
-    return value
+        summary: dict[str, Any] = json.loads(json.dumps(plain(asdict(self))))
+        return summary

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.bench.load import SentFrame
 from cluster.bench.watch import SeenFrame
-from shared.pictures import write_atomically
+from cluster.records import columns_of, write_table
 
 __all__ = ["PARTS", "FrameRow", "Place", "frame_rows", "write_rows"]
 
@@ -27,12 +25,6 @@ PARTS = {
     "queue": ("joined_s", "decoding_s"),
     "decode": ("decoding_s", "decoded_s"),
     "ack": ("decoded_s", "ended_s"),
-}
-ARROW_TYPES = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
 }
 
 
@@ -141,15 +133,7 @@ def frame_rows(
 
 
 ROW_SCHEMA = pa.schema(
-    [
-        pa.field(
-            field.name,
-            ARROW_TYPES[str(field.type).removesuffix(" | None")],
-            nullable=str(field.type).endswith("None"),
-        )
-        for field in fields(FrameRow)
-    ]
-    + [pa.field(f"{name}_ms", pa.float64()) for name in ("e2e", *PARTS)]
+    columns_of(FrameRow) + [pa.field(f"{name}_ms", pa.float64()) for name in ("e2e", *PARTS)]
 )
 
 
@@ -159,6 +143,4 @@ def write_rows(path: Path, rows: Sequence[FrameRow]) -> None:
         asdict(row) | {"e2e_ms": row.e2e_ms} | {f"{part}_ms": row.part_ms(part) for part in PARTS}
         for row in rows
     ]
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(values, ROW_SCHEMA), file)
-    write_atomically(path, file.getvalue())
+    write_table(path, values, ROW_SCHEMA)

@@ -104,7 +104,6 @@ def summarise(
     lag = _percentile([row.lag_ms for row in counted], 99)
     bare = [repeat.bare.frames_per_s for repeat in repeats if repeat.bare is not None]
     ratios = [ours / theirs for ours, theirs in zip(rates, bare, strict=False)]
-    gpus = [repeat.gpu for repeat in repeats if repeat.gpu is not None]
     return Point(
         decoders=decoders,
         repeats=len(repeats),
@@ -132,7 +131,7 @@ def summarise(
             role: statistics.fmean(repeat.cores[role] for repeat in repeats)
             for role in repeats[0].cores
         },
-        gpu=_gpu(gpus) if gpus else None,
+        gpu=GpuUse.over([repeat.gpu for repeat in repeats if repeat.gpu is not None]),
         bare_loop=mean_interval(bare) if bare else None,
         bare_choice=repeats[0].bare.choice if repeats[0].bare else None,
         efficiency_vs_bare_loop=mean_interval(ratios) if ratios else None,
@@ -171,7 +170,3 @@ def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for one in counts:
         total.update(one)
     return dict(sorted(total.items()))
-
-
-def _gpu(uses: Sequence[GpuUse]) -> GpuUse:
-    return GpuUse(statistics.fmean(use.busy for use in uses), max(use.memory_mb for use in uses))

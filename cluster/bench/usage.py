@@ -83,9 +83,7 @@ async def measured_usage(roles: Callable[[], Roles]) -> AsyncIterator[Usage]:
             usage.cores[role] = used / seconds
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        if samples:
-            busy = statistics.fmean(sample.busy for sample in samples)
-            usage.gpu = GpuUse(busy, max(sample.memory_mb for sample in samples))
+        usage.gpu = GpuUse.over(samples)
 
 
 async def _watch_gpus(samples: list[GpuUse]) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from rich.box import SIMPLE
@@ -20,43 +17,23 @@ from rich.table import Table
 from cluster.evaluation.rows import BdRateRow, EvaluationResult, ResultRow, SummaryRow
 from cluster.evaluation.summary import BASELINES, METRICS, curve_of, named_curves
 from cluster.evaluation.texts import TextMode
+from cluster.records import columns_of, plain, write_table
 from shared.metrics import Curve
 from shared.pictures import write_atomically
 
 __all__ = ["summary_table", "write_report", "write_results"]
 
-_ARROW_TYPES = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "tuple[float, ...]": pa.list_(pa.float64()),
-}
-RESULT_SCHEMA = pa.schema(
-    [
-        pa.field(
-            field.name,
-            _ARROW_TYPES[str(field.type).removesuffix(" | None")],
-            nullable=str(field.type).endswith("None"),
-        )
-        for field in fields(ResultRow)
-    ]
-)
+RESULT_SCHEMA = pa.schema(columns_of(ResultRow))
 
 
 def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
     """Every row, as Parquet."""
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], RESULT_SCHEMA), file)
-    write_atomically(path, file.getvalue())
+    write_table(path, [asdict(row) for row in rows], RESULT_SCHEMA)
 
 
 def _write_json(path: Path, rows: Sequence[SummaryRow | BdRateRow]) -> None:
     """JSON has no infinity (PSNR of equal pictures): null stands for it."""
-
-    def plain(value: Any) -> Any:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    table = [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
+    table = [plain(asdict(row)) for row in rows]
     write_atomically(path, (json.dumps(table, indent=2) + "\n").encode())
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import enum
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -20,6 +18,7 @@ from cluster.evaluation.measure import measured, tasks_of, texts_of
 from cluster.evaluation.report import write_results
 from cluster.evaluation.rows import Failure, ResultRow
 from cluster.evaluation.texts import TextMode
+from cluster.records import plain
 from cluster.reproduce.ablation import equal_bits, extra_rates, total_bits
 from cluster.reproduce.masks import look_at, write_figure
 from cluster.reproduce.sheet import Sheet
@@ -196,18 +195,9 @@ def _masks(request: ReproduceRequest, progress: Progress) -> list[Path]:
     return written
 
 
-def _plain(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: null stands for them."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _write(request: ReproduceRequest, sections: Sequence[Section]) -> str:
     text = markdown(sections)
-    table = [_plain(asdict(section)) for section in sections]
+    table = [plain(asdict(section)) for section in sections]
     stem = request.out / request.evidence.value
     write_atomically(stem.with_suffix(".json"), (json.dumps(table, indent=2) + "\n").encode())
     write_atomically(stem.with_suffix(".md"), text.encode())
