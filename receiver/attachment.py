@@ -91,12 +91,16 @@ class Attachment:
     def news(self) -> Iterator[tuple[str, Message]]:
         """What is to be said now, as (field of the response, message)."""
         refusals, self._refusals = self._refusals, []
+        # Ends of this moment alone. One that comes up while the refusals are written may be of a
+        # picture that came after a message whose refusal is not among them yet.
+        due = len(self.flow.outcomes)
         for refusal in refusals:
             yield "refusal", refusal
         said = bool(refusals)
-        while self.current and self.flow.outcomes:
-            outcomes = self.flow.outcomes[:OUTCOMES_IN_ACK]
-            del self.flow.outcomes[:OUTCOMES_IN_ACK]
+        while self.current and due and self.flow.outcomes:
+            outcomes = self.flow.outcomes[: min(due, OUTCOMES_IN_ACK)]
+            del self.flow.outcomes[: len(outcomes)]
+            due -= len(outcomes)
             said = True
             yield "ack", self._ack(outcomes)
         granted = self.flow.granted()
