@@ -16,6 +16,7 @@ from training.config import Stage1Config
 from training.joint import JointConfig
 from training.joint_run import JointRequest, joint_run
 from training.matcher import MatcherConfig, train_matcher
+from training.peer import PeerConfig, train_peer
 from training.run import TrainingRequest, train_stage1
 from training.stage2_config import Stage2Config
 from training.stage2_run import GeneratorRequest, generator_run
@@ -84,12 +85,21 @@ def _matcher(settings: dict[str, Any], places: Places) -> str:
     return f"matcher {manifest.tensors_sha256[:16]}"
 
 
+def _peer(settings: dict[str, Any], places: Places) -> str:
+    if places.start is not None or places.snapshot:
+        raise SidewireError("--start, --snapshot: a peer's run goes on from its own checkpoints alone")
+    config = PeerConfig.model_validate(settings)
+    curve = train_peer(config, places.data, places.out, places.bundle, os.cpu_count() or 1)
+    return f"{config.name}, a curve of {len(curve.points)} points"
+
+
 #: What ``kind`` in a configuration may be; without one it is a stream.
 KINDS: dict[str, Callable[[dict[str, Any], Places], str]] = {
     "stream": _stream,
     "generator": _generator,
     "joint": _joint,
     "matcher": _matcher,
+    "peer": _peer,
 }
 
 
