@@ -91,6 +91,8 @@ class Pipeline:
         #: Decodes by codec and size; groups take turns.
         self._waiting: dict[Shape, deque[Work]] = {}
         self._work_ready = asyncio.Event()
+        #: Decodes that decoders are at.
+        self._decoding = 0
         self._ends: deque[tuple[Session, End]] = deque()
         self._ends_ready = asyncio.Event()
         self._questions: asyncio.Queue[tuple[Session, LookUp]] = asyncio.Queue()
@@ -210,10 +212,14 @@ class Pipeline:
             self._observer.joined(self._now() - arrived_at)
 
     def _next_batch(self) -> list[Work]:
-        """Tasks of one codec and size; a group that has more goes to the end of the line."""
+        """Tasks of one codec and size; a group that has more goes to the end of the line. No decoder takes
+        more than its share of all that is here: another one would have nothing to do meanwhile."""
+        share = -(-(self.queue + self._decoding) // self._pool.width)
         shape = next(iter(self._waiting))
         group = self._waiting.pop(shape)
-        batch = [group.popleft() for _ in range(min(self._pool.batch_limit, len(group)))]
+        size = min(self._pool.batch_limit, share, len(group))
+        batch = [group.popleft() for _ in range(size)]
+        self._decoding += size
         if group:
             self._waiting[shape] = group
         return batch
@@ -245,6 +251,7 @@ class Pipeline:
             self._observer.decoded(tasks)
             for work, result in zip(live, results, strict=True):
                 self._end(work.session, ends_of(work.decode, result))
+        self._decoding -= len(batch)
 
     def _expired(self, work: Work) -> bool:
         task = work.decode.task

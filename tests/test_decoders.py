@@ -6,10 +6,6 @@ import asyncio
 import io
 import os
 import re
-import select
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -21,10 +17,11 @@ import torch
 from PIL import Image
 
 from receiver.decoders import loading
+from receiver.decoders.batches import InspectTask
 from receiver.decoders.interface import Inspection
 from receiver.decoders.noop import NoOpPool
 from receiver.decoders.processes import ProcessPool
-from receiver.decoders.worker import Decoder, InspectTask, PictureFormat, Settings
+from receiver.decoders.worker import Decoder, PictureFormat, Settings
 from receiver.flow import Account
 from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
@@ -284,181 +281,100 @@ class GatedPool(NoOpPool):
     def __init__(self) -> None:
         super().__init__()
         self.under_way = 0
+        #: Of the batches that came.
+        self.sizes: list[int] = []
         self.came = asyncio.Condition()
         self.gate = asyncio.Semaphore(0)
+
+    async def until_under_way(self, count: int) -> None:
+        """So many batches, no more and no less."""
+        async with self.came, asyncio.timeout(60):
+            await self.came.wait_for(lambda: self.under_way == count)
 
     async def decode(self, tasks: Sequence[DecodeTask]) -> list[DecodeResult | DecodeFailure]:
         async with self.came:
             self.under_way += 1
+            self.sizes.append(len(tasks))
             self.came.notify_all()
         await self.gate.acquire()
         self.under_way -= 1
         return await super().decode(tasks)
 
 
-def test_as_many_batches_are_decoded_as_the_pool_is_wide(tmp_path: Path) -> None:
+FRAMES = 10
+
+
+@asynccontextmanager
+async def frames_before(pool: GatedPool, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    """A pipeline that has got :data:`FRAMES` frames of one size; at the end all of them are decoded."""
     blob = container("strip")
+    accounts = (Account(Window(100, 1 << 20)), Account(Window(100, 1 << 20)))
+    session = Session("camera", 1, "id", "sender", JoinPolicy(), Limits(), accounts)
+    session.images.attach()
+    ledger = Ledger(tmp_path / "ledger", 60.0, lambda: 0.0)
+    over = asyncio.Event()
 
-    async def scenario() -> None:
-        accounts = (Account(Window(100, 1 << 20)), Account(Window(100, 1 << 20)))
-        session = Session("camera", 1, "id", "sender", JoinPolicy(), Limits(), accounts)
-        session.images.attach()
-        ledger = Ledger(tmp_path / "ledger", 60.0, lambda: 0.0)
-        pool, over = GatedPool(), asyncio.Event()
+    def look(_: Session) -> None:
+        if session.images.positions == Positions(FRAMES):
+            over.set()
 
-        def look(_: Session) -> None:
-            if session.images.positions == Positions(10):
-                over.set()
-
-        pipeline = Pipeline(ledger, LedgerOnlySink(), pool, 64, look)
-        running = asyncio.create_task(pipeline.run())
-        for seq in range(10):
-            frame = replace(task(blob).frame, key=Key("camera", 1, seq))
-            pipeline.perform(session, session.frame(frame, 0.0))
-
-        async def until_under_way(count: int) -> None:
-            async with pool.came, asyncio.timeout(60):
-                await pool.came.wait_for(lambda: pool.under_way == count)
-
-        await until_under_way(1)
-        assert pipeline.queue == 9
-        pool.width = 3
+    pipeline = Pipeline(ledger, LedgerOnlySink(), pool, 64, look)
+    running = asyncio.create_task(pipeline.run())
+    for seq in range(FRAMES):
+        frame = replace(task(blob).frame, key=Key("camera", 1, seq))
+        pipeline.perform(session, session.frame(frame, 0.0))
+    yield pipeline
+    for _ in range(FRAMES):
         pool.gate.release()
-        await until_under_way(3)
-        assert pipeline.queue == 6
-        pool.width = 2
-        for _ in range(2):
+    async with asyncio.timeout(60):
+        await over.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    pipeline.close()
+    ledger.close()
+
+
+def test_as_many_batches_are_decoded_as_the_pool_is_wide(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        pool = GatedPool()
+        async with frames_before(pool, tmp_path) as pipeline:
+            await pool.until_under_way(1)
+            assert pipeline.queue == 9
+            pool.width = 3
             pool.gate.release()
-        await until_under_way(2)
-        assert pipeline.queue == 5
-        for _ in range(10):
-            pool.gate.release()
-        async with asyncio.timeout(60):
-            await over.wait()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        pipeline.close()
-        ledger.close()
+            await pool.until_under_way(3)
+            assert pipeline.queue == 6
+            pool.width = 2
+            for _ in range(2):
+                pool.gate.release()
+            await pool.until_under_way(2)
+            assert pipeline.queue == 5
 
     asyncio.run(scenario())
 
 
-# Decoders that die
+def test_no_decoder_takes_more_than_its_share(tmp_path: Path) -> None:
+    """Of ten frames the first of four decoders gets three, though a batch might be of eight."""
 
-
-async def stopped(pid: int) -> None:
-    """Until a child of this process stops."""
-    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-
-
-def test_killed_in_mid_batch_loses_nothing(strip: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
-        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.second:pause")
-        async with started() as pool:
-            (pid,) = pool.pids
-            decoding = asyncio.create_task(pool.decode(named("first", "second", "third")))
-            await stopped(pid)
-            monkeypatch.delenv("SIDEWIRE_FAULT")
-            os.kill(pid, signal.SIGKILL)
-            assert_decoded(await decoding, strip)
-            assert pool.pids != [pid]
+        pool = GatedPool()
+        pool.width, pool.batch_limit = 4, 8
+        async with frames_before(pool, tmp_path) as pipeline:
+            await pool.until_under_way(4)
+            assert pool.sizes == [3, 3, 3, 1]
+            assert pipeline.queue == 0
 
     asyncio.run(scenario())
 
 
-def test_task_that_kills_its_decoder_fails_and_its_neighbours_do_not(
-    strip: Picture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_batch_is_over_the_limit(tmp_path: Path) -> None:
     async def scenario() -> None:
-        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.poison:kill")
-        async with started() as pool:
-            first, poison, last = await pool.decode(named("first", "poison", "last"))
-            assert isinstance(poison, DecodeFailure)
-            assert "died 3 times" in poison.reason
-            assert_decoded([first, last], strip)
-            # The pool is as good as new.
-            assert_decoded(await pool.decode(named("after")), strip)
-
-    asyncio.run(scenario())
-
-
-def test_decoder_that_does_not_answer_is_replaced(
-    strip: Picture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> None:
-        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.stuck:pause")
-        async with started(timeout=2.0) as pool:
-            (pid,) = pool.pids
-            decoding = asyncio.create_task(pool.decode(named("stuck")))
-            await stopped(pid)
-            monkeypatch.delenv("SIDEWIRE_FAULT")
-            assert_decoded(await decoding, strip)
-            assert pool.pids != [pid]
-
-    asyncio.run(scenario())
-
-
-def test_cancelled_batch_does_not_answer_the_next(
-    strip: Picture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> None:
-        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.abandoned:pause")
-        async with started() as pool:
-            (pid,) = pool.pids
-            decoding = asyncio.create_task(pool.decode([task(container("parrots"), "abandoned")]))
-            await stopped(pid)
-            decoding.cancel()
-            assert_decoded(await pool.decode(named("next")), strip)
-
-    asyncio.run(scenario())
-
-
-def test_signals_to_the_whole_group_are_the_gateways(strip: Picture) -> None:
-    async def scenario() -> None:
-        async with started() as pool:
-            pids = pool.pids
-            for pid in pids:
-                os.kill(pid, signal.SIGINT)
-                os.kill(pid, signal.SIGTERM)
-            assert_decoded(await pool.decode(named("draining")), strip)
-            assert pool.pids == pids
-
-    asyncio.run(scenario())
-
-
-def test_decoders_die_with_a_gateway_that_is_killed() -> None:
-    command = [sys.executable, "-c", GATEWAY, str(BUNDLE)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
-        pids = [int(pid) for pid in gateway.stdout.readline().split()]
-        handles = [os.pidfd_open(pid) for pid in pids]
-        gateway.kill()
-    assert len(handles) == 2
-    for handle in handles:
-        readable, _, _ = select.select([handle], [], [], 60)
-        os.close(handle)
-        assert readable, "the decoder outlived its gateway"
-
-
-# Without decoding
-
-
-def test_gateway_loads_no_torch() -> None:
-    program = (
-        "import receiver.decoders.processes, receiver.delivery, sys; print('torch' in sys.modules)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert found.stdout == "False\n"
-
-
-def test_noop_pool_names_itself_and_echoes_on_request() -> None:
-    async def scenario() -> None:
-        (codec,) = await NoOpPool().start()
-        assert codec.name == "benchmark-noop"
-        tasks = named("a", "b")
-        assert await NoOpPool().decode(tasks) == [DecodeResult(b"", "")] * 2
-        echoed = await NoOpPool(echo=True).decode(tasks)
-        assert echoed == [DecodeResult(container("strip"), "application/x-sidewire")] * 2
+        pool = GatedPool()
+        pool.batch_limit = 4
+        async with frames_before(pool, tmp_path):
+            for _ in range(3):
+                await pool.until_under_way(1)
+                pool.gate.release()
+        assert pool.sizes == [4, 4, 2]
 
     asyncio.run(scenario())

@@ -29,8 +29,10 @@ from cluster.actors.roster import DecoderState, PoolSpec, PoolStatus
 from cluster.actors.runtime import connected
 from cluster.actors.supervisor import find_supervisor
 from cluster.benchmarks.effects import Delivered, folder_deliveries, judge
+from cluster.benchmarks.frames import frame as sealed
 from cluster.benchmarks.frames import words
 from cluster.benchmarks.processes import Ends, Program
+from cluster.benchmarks.sleeping import SleepingSettings
 from receiver.decoders.interface import SwapError
 from receiver.decoders.worker import PictureFormat, Settings
 from receiver.settings import ReceiveSettings
@@ -399,6 +401,30 @@ def test_bundle_that_is_missing_is_said_at_the_start(tmp_path: Path) -> None:
         spec = PoolSpec(Settings(PictureFormat.PNG, tmp_path, threads=1), 1)
         with pytest.raises(BundleError, match=str(tmp_path)):
             await RayPool(spec, f"{NAMESPACE}-other").start()
+
+    asyncio.run(scenario())
+
+
+def test_decoders_that_sleep_need_no_torch() -> None:
+    """More of them than cores fit on a machine: the cluster's side of a pipeline can be measured alone."""
+    space = f"{NAMESPACE}-asleep"
+
+    async def scenario() -> None:
+        ours = RayPool(PoolSpec(SleepingSettings(0.01), decoders=1), space)
+        (codec,) = await ours.start()
+        assert codec.name == "base"
+        supervisor = find_supervisor(space)
+        try:
+            results = await ours.decode([task(sealed(seq).container, seq=seq) for seq in range(3)])
+            assert results == [DecodeResult(b"", "")] * 3
+            (decoder,) = (await supervisor.status.remote()).decoders.values()
+            assert "libtorch" not in Path(f"/proc/{decoder.pid}/maps").read_text()
+            refused = await supervisor.swap.remote("ssa")
+            assert isinstance(refused, SwapError)
+        finally:
+            await ours.close()
+            await supervisor.stop.remote()
+            ray.kill(supervisor)
 
     asyncio.run(scenario())
 

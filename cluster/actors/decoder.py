@@ -1,4 +1,4 @@
-"""A decoder as a Ray actor: the same :class:`receiver.decoders.worker.Decoder`, one model at a time.
+"""A decoder as a Ray actor: any :class:`receiver.decoders.batches.BatchDecoder`, one model at a time.
 
 It decodes one batch after the other. Questions and newer models come on a thread of their own, so
 neither waits for a batch, and no batch waits for a model to load.
@@ -17,8 +17,8 @@ import ray
 
 from cluster.actors.metrics import DecoderMetrics
 from cluster.actors.roster import DecoderState, Handle, Model
+from receiver.decoders.batches import BatchDecoder, InspectTask, Results, check_successor
 from receiver.decoders.interface import Inspection
-from receiver.decoders.worker import Decoder, InspectTask, Results
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 
@@ -32,8 +32,8 @@ class DecoderActor:
 
     def __init__(self, name: str) -> None:
         self._loading = threading.Lock()
-        self._current: tuple[Model, Decoder] | None = None
-        self._next: tuple[Model, Decoder] | None = None
+        self._current: tuple[Model, BatchDecoder] | None = None
+        self._next: tuple[Model, BatchDecoder] | None = None
         self._busy = False
         self._pictures = 0
         self._metrics = DecoderMetrics(name)
@@ -86,9 +86,9 @@ class DecoderActor:
             with self._loading:
                 if self._current is not None and self._current[0] == model:
                     return self._current[1].codec_ids()
-                newer = Decoder(model.settings)
+                newer = model.settings.build()
                 if successor_of is not None:
-                    older.check_successor(newer)
+                    check_successor(older, newer)
                 if self._current is None:
                     self._current = (model, newer)
                 else:
@@ -104,7 +104,7 @@ class DecoderActor:
         model = self._current[0] if self._current else None
         return DecoderState(os.getpid(), node, model, self._busy, self._pictures)
 
-    def _decoder(self, model: Model) -> Decoder:
+    def _decoder(self, model: Model) -> BatchDecoder:
         """Of a model, or of a newer one."""
         current = self._current
         if current is not None and current[0].version >= model.version:
@@ -113,7 +113,7 @@ class DecoderActor:
             if self._next is not None and self._next[0] == model:
                 current = self._next
             else:
-                current = (model, Decoder(model.settings))
+                current = (model, model.settings.build())
             self._current, self._next = current, None
         return current[1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from receiver.decoders.worker import Results
+from receiver.decoders.batches import Results
 from receiver.observer import Observer
 from receiver.work import DecodeFailure, End
 from shared.wire.v1.types_pb2 import Disposition

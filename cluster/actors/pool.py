@@ -12,9 +12,9 @@ from ray.exceptions import ActorUnavailableError, RayActorError
 
 from cluster.actors.roster import Handle, PoolSpec, Roster
 from cluster.actors.supervisor import LOOK_SECONDS, start_supervisor
+from receiver.decoders.batches import InspectTask, Results
 from receiver.decoders.interface import InspectingPool, Inspection
 from receiver.decoders.repeating import decode_through_deaths
-from receiver.decoders.worker import InspectTask, Results
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ray.actor import ActorHandle
 
-from receiver.decoders.worker import Settings
+from receiver.decoders.batches import DecoderSettings
 
 __all__ = ["SUPERVISOR", "DecoderState", "Handle", "Model", "PoolSpec", "PoolStatus", "Roster"]
 
@@ -28,7 +28,7 @@ class PoolSpec:
             decoders never have more threads than there are cores.
     """
 
-    settings: Settings
+    settings: DecoderSettings
     decoders: int
     gpus: float = 0.0
 
@@ -38,7 +38,7 @@ class Model:
     """What decoders are to decode with; a higher version has taken the place of a lower one."""
 
     version: int
-    settings: Settings
+    settings: DecoderSettings
 
 
 @dataclass(frozen=True, slots=True)

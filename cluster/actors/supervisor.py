@@ -11,8 +11,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -185,11 +183,7 @@ class Supervisor:
         return tuple(codecs)
 
     async def _swap(self, generator: str) -> None:
-        settings = self._model.settings
-        if settings.bundle is not None:
-            settings = replace(settings, bundle=Path(generator))
-        else:
-            settings = replace(settings, generator=generator)
+        settings = self._model.settings.successor(generator)
         self._attempts += 1
         newer = Model(self._model.version + self._attempts, settings)
         first, *others = self._decoders.values()

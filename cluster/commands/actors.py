@@ -78,8 +78,7 @@ def stop(ray_address: RayAddress = "auto", ray_namespace: Namespace = "sidewire"
 
 
 def _print(status: PoolStatus, as_json: bool) -> None:
-    settings = status.model.settings
-    model = str(settings.bundle or settings.generator)
+    model = status.model.settings.model
     rows: list[dict[str, str | int | None]] = []
     for name, state in status.decoders.items():
         if state is None:

@@ -9,17 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from receiver.decoders.batches import InspectTask, Results
 from receiver.decoders.interface import InspectingPool, Inspection
 from receiver.decoders.repeating import decode_through_deaths
-from receiver.decoders.worker import (
-    Answer,
-    InspectTask,
-    PictureFormat,
-    Request,
-    Results,
-    Settings,
-    build_decoder,
-)
+from receiver.decoders.worker import Answer, PictureFormat, Request, Settings, build_decoder
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId

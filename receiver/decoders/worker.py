@@ -1,7 +1,6 @@
 """Inside a decoder, the only place in a receiver where torch is loaded.
 
-One :class:`Decoder` and two hosts: a process of the gateway's machine (:mod:`receiver.decoders.processes`)
-and a Ray actor of a cluster. The gateway imports this module for its types, so torch waits.
+The gateway imports this module for its types, so torch waits.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import io
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from receiver.decoders.interface import Inspection, SwapError
+from receiver.decoders.batches import DecoderSettings, InspectTask, Results, StreamTerms
+from receiver.decoders.interface import Inspection
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
 from shared.bitstream.container import Container, codec_name
 from shared.errors import SidewireError, UnknownCodecError, reason_of
@@ -30,17 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Decoder",
-    "InspectTask",
     "PictureFormat",
     "Request",
-    "Results",
     "Settings",
     "build_decoder",
 ]
 
 log = logging.getLogger("sidewire.decoder")
-
-Results = list[DecodeResult | DecodeFailure]
 
 
 class PictureFormat(enum.Enum):
@@ -79,13 +75,20 @@ class Settings:
     threads: int
     generator: str = "ssa"
 
+    @property
+    def model(self) -> str:
+        """See :class:`DecoderSettings`."""
+        return str(self.bundle or self.generator)
 
-@dataclass(frozen=True, slots=True)
-class InspectTask:
-    """A stream that is to be looked into, and the words to decode it with."""
+    def build(self) -> Decoder:
+        """See :class:`DecoderSettings`."""
+        return Decoder(self)
 
-    container: bytes
-    caption: str | None
+    def successor(self, model: str) -> Settings:
+        """See :class:`DecoderSettings`: a codec's name or a bundle's folder."""
+        if self.bundle is not None:
+            return replace(self, bundle=Path(model))
+        return replace(self, generator=model)
 
 
 class Decoder:
@@ -106,32 +109,20 @@ class Decoder:
         self._out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
     def codec_ids(self) -> list[bytes]:
-        """Serialised ``CodecId`` messages, as these cannot be pickled."""
+        """See :class:`BatchDecoder`."""
         from receiver.decoders.loading import codec_id  # noqa: PLC0415
 
         return [codec_id(codec).SerializeToString() for codec in self._codecs.values()]
 
-    def check_successor(self, newer: Decoder) -> None:
-        """Whether another decoder decodes all that this one does.
-
-        Raises:
-            SwapError: a stream of this one's would be refused, or its levels mean something else.
-        """
+    @property
+    def streams(self) -> dict[str, StreamTerms]:
+        """See :class:`BatchDecoder`."""
         from receiver.decoders.loading import levels_of  # noqa: PLC0415
 
-        for name, codec in self._codecs.items():
-            other = newer._codecs.get(name)
-            found = other.model_id.hex() if other else "nothing"
-            if other is None or other.model_id != codec.model_id:
-                raise SwapError(
-                    f"streams of {name} are of model {codec.model_id.hex()}, the newer one decodes {found}:"
-                    " only a generator of the same stream can take its place"
-                )
-            levels, others = levels_of(codec), levels_of(other)
-            if others[: len(levels)] != levels:
-                raise SwapError(
-                    f"streams of {name} have the levels {levels}, the newer one's are {others}"
-                )
+        return {
+            name: StreamTerms(codec.model_id, levels_of(codec))
+            for name, codec in self._codecs.items()
+        }
 
     def decode(self, tasks: Sequence[DecodeTask]) -> Results:
         """One answer a task; those of one codec are decoded together.
@@ -212,13 +203,13 @@ Request = Sequence[DecodeTask] | InspectTask
 Answer = Results | Inspection | SidewireError
 
 
-def build_decoder(settings: Settings) -> tuple[list[bytes], Callable[[Request], Answer]]:
+def build_decoder(settings: DecoderSettings) -> tuple[list[bytes], Callable[[Request], Answer]]:
     """Serialised :class:`CodecId` messages of what it decodes, and what answers requests.
 
     Raises:
-        BundleError, TextWeightsError, UnknownCodecError: as :class:`Decoder`.
+        SidewireError: it cannot be built.
     """
-    decoder = Decoder(settings)
+    decoder = settings.build()
 
     def answer(request: Request) -> Answer:
         if isinstance(request, InspectTask):

@@ -1,0 +1,215 @@
+"""How frames a second grow with decoders: a Ray cluster of several nodes, with decoders that sleep.
+
+    python -m cluster.benchmarks.scaling [--service-ms 100] [--nodes 4] [--decoders 1,2,4,8,16,32,64]
+
+Ray's own test cluster, all nodes on this machine. Everything but the networks is real: senders with sealed
+containers of 5 KB and their captions, sockets, gateways as actors, joining, the ledger, batches to actors on
+all nodes, acks. What a frame asks of each part is fitted on the runs with few decoders, and what that
+predicts is held against the others; so the machine must be quiet. The last runs have two gateways
+with the same decoders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+from cluster.actors.gateway import GatewayActor
+from cluster.actors.roster import PoolSpec
+from cluster.actors.runtime import ENVIRONMENT, connected
+from cluster.actors.supervisor import find_supervisor
+from cluster.bench.usage import cpu_seconds
+from cluster.benchmarks.processes import Program
+from cluster.benchmarks.queueing import Demands, Observed
+from cluster.benchmarks.sleeping import SleepingSettings
+from cluster.benchmarks.wire import write_feed
+from receiver.settings import ReceiveSettings
+
+__all__ = ["main"]
+
+#: Different frames in the feed; it is repeated.
+ROWS = 50
+PAYLOAD_BYTES = 5000
+#: A run lasts about so long, if decoders are the limit.
+RUN_SECONDS = 15.0
+WARMUP_SECONDS = 2.0
+#: Runs with so many decoders are what the model is fitted on.
+FITTED_DECODERS = 8
+GATEWAYS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same in all runs.
+
+    Attributes:
+        service: seconds that a frame takes a decoder.
+        folder: for ledgers and journals.
+    """
+
+    service: float
+    nodes: int
+    cpus_a_node: int
+    feed: Path
+    folder: Path
+
+
+@contextmanager
+def nodes(plan: Plan) -> Iterator[str]:
+    """A cluster; its address."""
+    node = {"num_cpus": plan.cpus_a_node, "object_store_memory": 100 << 20}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+    try:
+        for _ in range(plan.nodes - 1):
+            cluster.add_node(**node)
+        cluster.wait_for_nodes()
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+@contextmanager
+def gateways(plan: Plan, decoders: int, count: int, namespace: str) -> Iterator[list[Any]]:
+    """Gateways with the same decoders, spread over the nodes; the addresses of each."""
+    spec = PoolSpec(SleepingSettings(plan.service), decoders)
+    remote: Any = ray.remote(GatewayActor)
+    remote = remote.options(num_cpus=0, scheduling_strategy="SPREAD")
+    started = []
+    try:
+        for number in range(count):
+            settings = ReceiveSettings(
+                images="127.0.0.1:0",
+                captions="127.0.0.1:0",
+                state=plan.folder / namespace / str(number),
+                caption_wait=600.0,
+                sink_kind="none",
+            )
+            started.append(remote.remote(settings, spec, namespace))
+        yield [ray.get(one.start.remote()) for one in started]
+    finally:
+        for one in started:
+            ray.get(one.stop.remote())
+            ray.kill(one)
+        supervisor = find_supervisor(namespace)
+        ray.get(supervisor.stop.remote())
+        ray.kill(supervisor)
+
+
+def sent(plan: Plan, where: Sequence[Any], seconds: float, decoders: int, name: str) -> float:
+    """Frames a second of all senders, one a gateway."""
+    frames = decoders * seconds / plan.service / len(where)
+    repeats = max(1, round(frames / ROWS))
+    programs = [
+        Program(
+            *("send", "--json", "--feed", plan.feed, "--codec", "sealed", "--repeat", repeats),
+            *("--images", one.images, "--captions", one.captions, "--stream", f"{name}-{number}"),
+            *("--state", plan.folder / f"{name}-{number}"),
+        )
+        for number, one in enumerate(where)
+    ]
+    rate = 0.0
+    for program in programs:
+        ended = program.line()
+        if ended["decoded_with_text"] != ROWS * repeats:
+            raise RuntimeError(f"not all of {ROWS * repeats} frames were joined: {ended}")
+        rate += ROWS * repeats / ended["seconds"]
+        program.wait()
+    return rate
+
+
+def busy() -> tuple[float, float]:
+    """Processor seconds so far: of gateways, and of the whole machine."""
+    own = 0.0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(b"ray::GatewayActor"):
+                own += cpu_seconds(int(process.name))
+    first = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    user, nice, system, _, _, interrupts, software = map(int, first[:7])
+    return own, (user + nice + system + interrupts + software) / os.sysconf("SC_CLK_TCK")
+
+
+def run(plan: Plan, decoders: int, count: int) -> Observed:
+    """One number of decoders and of gateways."""
+    namespace = f"scaling-{decoders}-{count}"
+    with gateways(plan, decoders, count, namespace) as where:
+        sent(plan, where, WARMUP_SECONDS, decoders, f"{namespace}-warm")
+        before = busy()
+        rate = sent(plan, where, RUN_SECONDS, decoders, f"{namespace}-run")
+        after = busy()
+    frames = max(1, round(decoders * RUN_SECONDS / plan.service / count / ROWS)) * ROWS * count
+    gateway, machine = ((new - old) / frames for new, old in zip(after, before, strict=True))
+    found = Observed(decoders, count, rate, gateway, machine)
+    print(found, file=sys.stderr, flush=True)
+    return found
+
+
+def report(plan: Plan, runs: Sequence[Observed]) -> dict[str, Any]:
+    """Efficiencies, the fitted demands, and what they predict."""
+    cores = len(os.sched_getaffinity(0))
+    few = [one for one in runs if one.gateways == 1 and one.decoders <= FITTED_DECODERS]
+    demands = Demands.fitted(few, cores)
+    single = min(few, key=lambda one: one.decoders)
+    alone = single.frames_per_s / single.decoders
+    return {
+        "service_ms": 1000 * plan.service,
+        "nodes": plan.nodes,
+        "cores": cores,
+        "runs": [
+            asdict(one)
+            | {
+                "efficiency": one.frames_per_s / (one.decoders * alone),
+                "predicted": demands.rate(one.decoders, one.gateways),
+                "predicted_limit": demands.limit(one.decoders, one.gateways),
+                "fitted": one in few,
+            }
+            for one in runs
+        ],
+        "demands": asdict(demands),
+        "gateway_limit_frames_per_s": 1 / demands.gateway,
+        "decoders_kept_busy_apart": {
+            count: demands.apart().most_decoders(count) for count in GATEWAYS
+        },
+    }
+
+
+def main() -> None:
+    """Print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--service-ms", type=float, default=100.0)
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--decoders", default="1,2,4,8,16,32,64")
+    parser.add_argument("--gateways", default="1,2")
+    arguments = parser.parse_args()
+    if "RAY_AUTH_TOKEN" not in os.environ:  # Ray has read it when it was imported
+        secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        module = [sys.executable, "-m", "cluster.benchmarks.scaling"]
+        os.execve(sys.executable, [*module, *sys.argv[1:]], os.environ | ENVIRONMENT | secret)
+    counts = [int(word) for word in arguments.decoders.split(",")]
+    both = [int(word) for word in arguments.gateways.split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        feed = folder / "scaling.parquet"
+        write_feed(feed, ROWS, PAYLOAD_BYTES)
+        cpus = -(-max(counts) // arguments.nodes)
+        plan = Plan(arguments.service_ms / 1000, arguments.nodes, cpus, feed, folder)
+        with nodes(plan) as address, connected(address, "scaling"):
+            runs = [run(plan, count, both[0]) for count in counts]
+            runs += [run(plan, counts[-1], count) for count in both[1:]]
+    print(json.dumps(report(plan, runs)))
+
+
+if __name__ == "__main__":
+    main()
