@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +34,10 @@ DEATHS_AT_START = 3
 #: Seconds after which a process is taken for stuck. The largest picture takes one core half a minute, and a
 #: slow one some minutes.
 ENCODE_SECONDS = 1800.0
+
+#: Of a process. Threads that share a picture wait for each other, and beside decoders that is spinning:
+#: as many processes make more pictures.
+THREADS = 1
 
 EncodeProcess = WorkerProcess[bytes, bytes, bytes | Unencodable]
 
@@ -103,7 +106,7 @@ class EncoderPool:
 
     Args:
         codec, quality: what to encode with.
-        processes: how many; they share the machine's cores.
+        processes: how many, of one thread each.
         ahead: pictures that are read before they are taken.
         bundle: folder of another model bundle than the one that ships.
 
@@ -120,8 +123,7 @@ class EncoderPool:
         bundle: Path | None = None,
     ) -> None:
         _check_at_least_one(processes=processes, ahead=ahead)
-        threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        build = partial(build_encoder, CodecSettings(codec, quality, threads, bundle))
+        build = partial(build_encoder, CodecSettings(codec, quality, THREADS, bundle))
         self._processes = [
             EncodeProcess("encoding process", build, ENCODE_SECONDS) for _ in range(processes)
         ]
