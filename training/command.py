@@ -87,7 +87,9 @@ def _matcher(settings: dict[str, Any], places: Places) -> str:
 
 def _peer(settings: dict[str, Any], places: Places) -> str:
     if places.start is not None or places.snapshot:
-        raise SidewireError("--start, --snapshot: a peer's run goes on from its own checkpoints alone")
+        raise SidewireError(
+            "--start, --snapshot: a peer's run goes on from its own checkpoints alone"
+        )
     config = PeerConfig.model_validate(settings)
     curve = train_peer(config, places.data, places.out, places.bundle, os.cpu_count() or 1)
     return f"{config.name}, a curve of {len(curve.points)} points"

@@ -101,7 +101,10 @@ class BenchOptions:
         generator: what decodes streams that several can.
         quality: None for the codec's own default.
         senders: load senders, each with its own stream.
-        encoders: encoding processes of each sender; None for its share of the cores.
+        sender_kind: processes of this machine, or Ray actors on the nodes of the decoders' cluster, which
+            reach the gateway over its network, in plaintext.
+        encoders: encoding processes of each sender; None for its share of the cores, of this machine or
+            of the cluster.
         decoders: numbers of decoders, measured one after the other.
         batch: pictures in a decoder's batch, at most.
         ray_address: of a cluster that runs; empty for one that lives as long as the run.
@@ -122,6 +125,7 @@ class BenchOptions:
     generator: str = "ssa"
     quality: int | None = None
     senders: int = 1
+    sender_kind: Literal["processes", "ray"] = "processes"
     encoders: int | None = None
     decoder: Literal["processes", "ray", "benchmark-noop"] = "processes"
     decoders: tuple[int, ...] = (1,)
@@ -141,6 +145,10 @@ class BenchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.sender_kind == "ray" and self.decoder != "ray":
+            raise BenchError(
+                f"decoder is {self.decoder}, must be ray where senders are: they share its cluster"
+            )
         at_once = self.load.under_way if isinstance(self.load, ClosedLoop) else 0
         if self.warmup < at_once:
             raise BenchError(

@@ -14,10 +14,12 @@ from cluster.bench.feed import BenchFeed
 from cluster.bench.measured import Repeat
 from cluster.bench.options import BenchOptions
 from cluster.bench.rates import achieved
+from cluster.bench.remote_senders import ClusterWorkplace
 from cluster.bench.repeats import mean_interval, relative_width
 from cluster.bench.rows import FrameRow, Place, frame_rows
 from cluster.bench.senders import LoadSenders, Round
 from cluster.bench.watch import GatewayWatch
+from cluster.bench.workplace import LocalWorkplace, Spread, Workplace
 from cluster.demo.run import pool_of
 from receiver.decoders.worker import PictureFormat, Settings
 from receiver.serve import Addresses, receive
@@ -30,10 +32,11 @@ __all__ = ["Ground", "Measured", "measure_point"]
 
 @dataclass(frozen=True)
 class Measured:
-    """All repeats of a number of decoders, and the models' ids by codec."""
+    """All repeats of a number of decoders, the models' ids by codec, and how far the senders were."""
 
     repeats: Sequence[Repeat]
     models: dict[str, str]
+    spread: Spread
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Ground:
         """Where decoded pictures go."""
         return self.folder / "pictures" if self.options.sink == "folder" else None
 
+    @property
+    def on_cluster(self) -> bool:
+        """Whether senders are elsewhere than the gateway, and reach it over the cluster's network."""
+        return self.options.sender_kind == "ray"
+
     def tell(self, what: str) -> None:
         """How far it is."""
         self.say(f"decoders: {self.decoders}, {what}")
@@ -70,7 +78,8 @@ async def measure_point(ground: Ground, namespace: str) -> Measured:
     Raises:
         SidewireError: a part cannot work; the message says which.
     """
-    settings = _receive_settings(ground, namespace)
+    workplace = ClusterWorkplace(ground.feed.path) if ground.on_cluster else LocalWorkplace()
+    settings = _receive_settings(ground, namespace, workplace.host)
     pool = pool_of(settings)
     pool.batch_limit = ground.options.batch
     watch, stop = GatewayWatch(), asyncio.Event()
@@ -81,7 +90,7 @@ async def measure_point(ground: Ground, namespace: str) -> Measured:
                 receive(settings, stop, ready.set_result, pool=pool, observer=watch)
             )
             try:
-                return await _measure(ground, await ready, watch)
+                return await _measure(ground, workplace, await ready, watch)
             finally:
                 stop.set()
                 await asyncio.wait([receiving])
@@ -89,11 +98,12 @@ async def measure_point(ground: Ground, namespace: str) -> Measured:
         raise first_of(errors) from None
 
 
-def _receive_settings(ground: Ground, namespace: str) -> ReceiveSettings:
+def _receive_settings(ground: Ground, namespace: str, host: str) -> ReceiveSettings:
     options = ground.options
     return ReceiveSettings(
-        images="127.0.0.1:0",
-        captions="127.0.0.1:0",
+        images=f"{host}:0",
+        captions=f"{host}:0",
+        plaintext_on_the_network=ground.on_cluster,
         state=ground.folder / "receiver",
         sink=ground.pictures,
         sink_kind=options.sink,
@@ -106,8 +116,12 @@ def _receive_settings(ground: Ground, namespace: str) -> ReceiveSettings:
     )
 
 
-async def _measure(ground: Ground, addresses: Addresses, watch: GatewayWatch) -> Measured:
-    senders = LoadSenders(ground.options, ground.feed, addresses, ground.folder / "senders")
+async def _measure(
+    ground: Ground, workplace: Workplace, addresses: Addresses, watch: GatewayWatch
+) -> Measured:
+    senders = LoadSenders(
+        ground.options, workplace, ground.feed, addresses, ground.folder / "senders"
+    )
     bare = _bare_loop(ground)
     try:
         ground.tell("starting the senders")
@@ -115,7 +129,8 @@ async def _measure(ground: Ground, addresses: Addresses, watch: GatewayWatch) ->
         if bare is not None:
             ground.tell("looking for the fastest bare loop")
             await bare.start()
-        return Measured(await _repeats(ground, senders, watch, bare), models)
+        repeats = await _repeats(ground, senders, watch, bare)
+        return Measured(repeats, models, workplace.spread)
     finally:
         await senders.stop()
         if bare is not None:

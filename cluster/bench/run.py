@@ -68,7 +68,7 @@ def _measured(
         ground = Ground(options, decoders, feed, folder / str(decoders), say)
         measured = _point(ground)
         single = (points[0].decoders, points[0].achieved.value) if points else None
-        points.append(summarise(decoders, measured.repeats, options.slo, single))
+        points.append(summarise(decoders, measured.repeats, options.slo, single, measured.spread))
         rows += [row for repeat in measured.repeats for row in repeat.rows]
         models |= measured.models
     peer = _peer(options, feed, say)

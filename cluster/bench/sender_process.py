@@ -1,7 +1,8 @@
 """What runs in the processes of a load: one that sends pictures, one that publishes their captions.
 
-Both are built before the clock starts and begin at the same moment. Times are comparable between all
-processes of one machine, as they share its monotonic clock; the gateway is on that machine too.
+Both are built before the clock starts and begin at the same moment. All times are by the monotonic clock
+of the machine that they run on, which its processes share. Where the gateway is on another, whoever asks
+translates them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self, runtime_checkable
 
 from cluster.bench.load import LoadGenerator, SentFrame
 from sender.captions import run_captions
@@ -23,8 +26,16 @@ from sender.settings import CaptionSettings, SendSettings
 from shared.errors import SidewireError
 from shared.workers import WorkerProcess
 
-__all__ = ["CaptionPlan", "PublisherProcess", "SendPlan", "SendReport", "SenderProcess"]
-__all__ += ["build_publisher", "build_sender"]
+__all__ = ["CaptionPlan", "PublisherProcess", "SendPlan", "SendReport", "SenderProcess", "Timed"]
+__all__ += ["build_publisher", "build_publisher_at", "build_sender", "build_sender_at"]
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What holds moments by a monotonic clock."""
+
+    def moved(self, seconds: float) -> Self:
+        """The same with all moments so much later: by a clock that shows so much more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,10 @@ class SendPlan:
     start_at: float
     times: Sequence[float] | None
     under_way: int
+
+    def moved(self, seconds: float) -> Self:
+        """See :class:`Timed`."""
+        return replace(self, start_at=self.start_at + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,25 @@ class SendReport:
     connections: int
     stalls: Sequence[float]
 
+    def moved(self, seconds: float) -> Self:
+        """See :class:`Timed`."""
+
+        def later(moment: float | None) -> float | None:
+            return None if moment is None else moment + seconds
+
+        frames = [
+            replace(
+                frame,
+                due=frame.due + seconds,
+                encoding=later(frame.encoding),
+                encoded=later(frame.encoded),
+                sent=later(frame.sent),
+                ended=later(frame.ended),
+            )
+            for frame in self.frames
+        ]
+        return replace(self, frames=frames)
+
 
 @dataclass(frozen=True, slots=True)
 class CaptionPlan:
@@ -66,6 +100,10 @@ class CaptionPlan:
 
     settings: CaptionSettings
     start_at: float
+
+    def moved(self, seconds: float) -> Self:
+        """See :class:`Timed`."""
+        return replace(self, start_at=self.start_at + seconds)
 
 
 SenderProcess = WorkerProcess[bytes, SendPlan, SendReport | SidewireError]
@@ -97,6 +135,14 @@ def build_sender(
     return b"" if codec is None else codec.SerializeToString(), answer
 
 
+def build_sender_at(
+    settings: SendSettings, feed: Path
+) -> tuple[bytes, Callable[[SendPlan], SendReport | SidewireError]]:
+    """As :func:`build_sender`, for a machine where the feed lies elsewhere; journals go beside it."""
+    moved = {"feed": str(feed), "state": feed.parent / "state"}
+    return build_sender(settings.model_copy(update=moved))
+
+
 async def _send(settings: SendSettings, encoders: Encoders, plan: SendPlan) -> SendReport:
     folder = settings.state_folder(plan.stream) / plan.stream
     folder.mkdir(parents=True)
@@ -121,5 +167,18 @@ def build_publisher() -> tuple[None, Callable[[CaptionPlan], Counter[str] | Side
             return run_captions(plan.settings)
         except SidewireError as error:
             return error
+
+    return None, answer
+
+
+def build_publisher_at(
+    feed: Path,
+) -> tuple[None, Callable[[CaptionPlan], Counter[str] | SidewireError]]:
+    """As :func:`build_publisher`, for a machine where the feed lies elsewhere."""
+    _, publish = build_publisher()
+
+    def answer(plan: CaptionPlan) -> Counter[str] | SidewireError:
+        settings = plan.settings.model_copy(update={"feed": str(feed)})
+        return publish(replace(plan, settings=settings))
 
     return None, answer

@@ -1,42 +1,30 @@
-"""The load's processes: N senders, and a caption publisher beside each where captions are sent."""
+"""A load: N senders, and a caption publisher beside each where captions are sent."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from cluster.bench.arrivals import OpenLoop, intended_times
 from cluster.bench.feed import BenchFeed
 from cluster.bench.options import BenchOptions
-from cluster.bench.sender_process import (
-    CaptionPlan,
-    PublisherProcess,
-    SenderProcess,
-    SendPlan,
-    SendReport,
-    build_publisher,
-    build_sender,
-)
+from cluster.bench.sender_process import CaptionPlan, SendPlan, SendReport
 from cluster.bench.usage import Roles, Usage, by_role, measured_usage
+from cluster.bench.workplace import Worker, Workplace
 from receiver.serve import Addresses
 from sender.settings import SendSettings
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
-from shared.workers import WorkerProcess
 
 __all__ = ["LoadSenders", "Round"]
 
 #: Seconds that senders have to attach before the clock starts.
 LEAD_SECONDS = 1.0
-#: Seconds that a round may take.
-ROUND_SECONDS = 86_400.0
 #: Pictures that a sender of an open loop encodes ahead of the wire.
 AHEAD = 32
 
@@ -66,16 +54,21 @@ class LoadSenders:
     """Started once, and told for each round when to begin.
 
     Args:
-        folder: of the journals.
+        workplace: where they run.
+        folder: of the journals of those on this machine.
     """
 
     def __init__(
-        self, options: BenchOptions, feed: BenchFeed, addresses: Addresses, folder: Path
+        self,
+        options: BenchOptions,
+        workplace: Workplace,
+        feed: BenchFeed,
+        addresses: Addresses,
+        folder: Path,
     ) -> None:
         captions, load = options.captions, options.load
-        # As many as there are cores, though decoders want them too: fewer with more threads each only spin.
-        cores = len(os.sched_getaffinity(0))
         self._options = options
+        self._workplace = workplace
         self._feed = feed
         self._settings = SendSettings(
             feed=str(feed.path),
@@ -84,38 +77,34 @@ class LoadSenders:
             state=folder,
             codec=options.codec,
             quality=options.quality,
-            processes=options.encoders or max(1, cores // options.senders),
+            processes=options.encoders or max(1, workplace.cores // options.senders),
             ahead=AHEAD if isinstance(load, OpenLoop) else load.under_way,
             caption_delay=captions.delay if captions else 0.0,
             caption_drop=captions.loss if captions else 0.0,
             caption_seed=options.seed,
         )
         numbers = range(options.senders)
-        build = partial(build_sender, self._settings)
-        self._senders = [SenderProcess("load sender", build, ROUND_SECONDS) for _ in numbers]
-        self._publishers = [
-            PublisherProcess("caption publisher", build_publisher, ROUND_SECONDS)
-            for _ in (numbers if captions else ())
-        ]
+        self._senders = [workplace.sender(number, self._settings) for number in numbers]
+        self._publishers = [workplace.publisher(number) for number in (numbers if captions else ())]
 
     async def start(self) -> dict[str, str]:
-        """Start all processes and their encoders; the model's id by the codec that is sent.
+        """Start all of them, with their encoders; the model's id by the codec that is sent.
 
         Raises:
             SidewireError: the codec, its quality or its bundle is wrong.
         """
         told, _ = await asyncio.gather(
-            asyncio.gather(*(process.start() for process in self._senders)),
-            asyncio.gather(*(process.start() for process in self._publishers)),
+            asyncio.gather(*(worker.start() for worker in self._senders)),
+            asyncio.gather(*(worker.start() for worker in self._publishers)),
         )
         codec = CodecId.FromString(told[0])
         return {codec.name: codec.model_id.hex()} if codec.name else {}
 
     async def stop(self) -> None:
-        """End all processes."""
+        """End all of them."""
         await asyncio.gather(
-            *(process.stop() for process in self._senders),
-            *(process.stop() for process in self._publishers),
+            *(worker.stop() for worker in self._senders),
+            *(worker.stop() for worker in self._publishers),
         )
 
     async def round(self, name: str, passes: int, idle: Sequence[int]) -> Round:
@@ -129,19 +118,20 @@ class LoadSenders:
             SidewireError: a sender or publisher cannot go on.
         """
         streams = [f"bench-{name}-{sender}" for sender in range(self._options.senders)]
+        await self._workplace.settle()
         start = time.monotonic() + LEAD_SECONDS
         async with asyncio.TaskGroup() as group:
             sending = [
                 group.create_task(
-                    _asked(process, self._send_plan(sender, streams[sender], passes, start))
+                    _asked(worker, self._send_plan(sender, streams[sender], passes, start))
                 )
-                for sender, process in enumerate(self._senders)
+                for sender, worker in enumerate(self._senders)
             ]
             publishing = [
                 group.create_task(
-                    _asked(process, self._caption_plan(streams[sender], passes, start))
+                    _asked(worker, self._caption_plan(streams[sender], passes, start))
                 )
-                for sender, process in enumerate(self._publishers)
+                for sender, worker in enumerate(self._publishers)
             ]
             await asyncio.sleep(start - time.monotonic())
             async with measured_usage(lambda: self._roles(idle)) as usage:
@@ -163,15 +153,15 @@ class LoadSenders:
         return CaptionPlan(settings.model_copy(update={"rate": rate, "repeat": passes}), start)
 
     def _roles(self, idle: Sequence[int]) -> Roles:
-        senders = [process.pid for process in self._senders if process.pid]
-        publishers = [process.pid for process in self._publishers if process.pid]
+        senders = [worker.pid for worker in self._senders if worker.pid]
+        publishers = [worker.pid for worker in self._publishers if worker.pid]
         return by_role(senders, publishers, idle)
 
 
 async def _asked(
-    process: WorkerProcess[ReadyT, RequestT, AnswerT | SidewireError], request: RequestT
+    worker: Worker[ReadyT, RequestT, AnswerT | SidewireError], request: RequestT
 ) -> AnswerT:
-    answer = await process.ask(request)
+    answer = await worker.ask(request)
     if isinstance(answer, SidewireError):
         raise answer
     return answer

@@ -15,6 +15,7 @@ from cluster.bench.options import Slo
 from cluster.bench.rates import achieved, goodput, offered
 from cluster.bench.repeats import mean_interval
 from cluster.bench.rows import PARTS, FrameRow
+from cluster.bench.workplace import BESIDE, Spread
 from cluster.evaluation.bootstrap import Interval
 
 __all__ = ["MOST_LAG_MS", "Percentiles", "Point", "summarise"]
@@ -49,7 +50,12 @@ class Point:
         batch: pictures of a decoder's batch, in the mean.
         credit_stalls, credit_stall_seconds: times in which a sender had frames ready and no credit.
         lag_p99_ms: of the load generators. valid: within :data:`MOST_LAG_MS`.
-        cores: that were busy in the mean, by role.
+        sender_nodes: of the cluster, that senders ran on; 1 for processes of this machine.
+        clock_uncertainty_ms: by which moments of senders may be wrong against the gateway's, at most, and
+            with them ``send`` and ``ack``, one as much too long as the other is too short: latencies from
+            end to end are by one clock. It is as of a round's begin, without what clocks drift in a
+            round. 0 for processes of this machine.
+        cores: of this machine that were busy in the mean, by role.
         bare_loop, bare_choice: its frames a second, and the layout that was fastest.
         efficiency_vs_bare_loop: achieved by the bare loop's rate in the same repeat.
         scaling_efficiency: T(N) / (N T(1)); of the fewest decoders where one was not measured.
@@ -77,6 +83,8 @@ class Point:
     credit_stall_seconds: float
     lag_p99_ms: float
     valid: bool
+    sender_nodes: int
+    clock_uncertainty_ms: float
     cores: dict[str, float]
     gpu: GpuUse | None
     bare_loop: Interval | None
@@ -86,12 +94,17 @@ class Point:
 
 
 def summarise(
-    decoders: int, repeats: Sequence[Repeat], slo: Slo, single: tuple[int, float] | None = None
+    decoders: int,
+    repeats: Sequence[Repeat],
+    slo: Slo,
+    single: tuple[int, float] | None = None,
+    spread: Spread = BESIDE,
 ) -> Point:
     """The figures of a number of decoders.
 
     Args:
         single: the fewest decoders and their rate, for the scaling; None where these are they.
+        spread: of the senders.
     """
     rows = [row for repeat in repeats for row in repeat.rows]
     counted = [row for row in rows if row.counts]
@@ -127,6 +140,8 @@ def summarise(
         credit_stall_seconds=sum(stalls),
         lag_p99_ms=lag,
         valid=lag <= MOST_LAG_MS,
+        sender_nodes=spread.nodes,
+        clock_uncertainty_ms=1000 * spread.clock_uncertainty,
         cores={
             role: statistics.fmean(repeat.cores[role] for repeat in repeats)
             for role in repeats[0].cores

@@ -1,4 +1,4 @@
-"""CPU time of processes by role, from proc(5), and use of the GPUs, from nvidia-smi where it is there."""
+"""This machine's use: CPU time of processes by role, from proc(5), and of GPUs, from nvidia-smi if there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cluster.bench.measured import GpuUse
 
-__all__ = ["Usage", "by_role", "cpu_seconds", "descendants", "measured_usage"]
+__all__ = ["Usage", "by_role", "cpu_seconds", "descendants", "measured_usage", "seen_processes"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LOOK_SECONDS = 1.0
@@ -53,7 +53,8 @@ def descendants(pid: int) -> set[int]:
 
 def by_role(senders: Collection[int], publishers: Collection[int], idle: Collection[int]) -> Roles:
     """This machine's processes of a run; this one is the gateway. What neither sends, encodes nor is
-    idle decodes, Ray's own processes with it; decoders on other nodes are not seen."""
+    idle decodes, Ray's own processes with it. What runs on other machines is left out: their decoders,
+    and senders with their encoders; so are decoders of a cluster that ran before."""
     own = os.getpid()
     encoders = {child for sender in senders for child in descendants(sender)}
     decoders = descendants(own) - encoders - {*senders, *publishers, *idle}
@@ -64,6 +65,16 @@ def by_role(senders: Collection[int], publishers: Collection[int], idle: Collect
         "publishers": publishers,
         "decoders": decoders,
     }
+
+
+def seen_processes() -> str:
+    """Whose processes proc(5) shows here: the same text to all processes that see each other, another
+    on other machines and in other containers; empty without proc(5)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 @asynccontextmanager

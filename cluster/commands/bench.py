@@ -29,6 +29,13 @@ class Decoder(enum.StrEnum):
     NOOP = "benchmark-noop"
 
 
+class SenderKind(enum.StrEnum):
+    """What sends."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
+
+
 class Sink(enum.StrEnum):
     """What becomes of decoded pictures."""
 
@@ -94,8 +101,16 @@ def bench(
         ),
     ] = 16,
     senders: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes, a stream each.", rich_help_panel=LOAD)
+        int, typer.Option(min=1, max=64, help="How many, a stream each.", rich_help_panel=LOAD)
     ] = 1,
+    sender_kind: Annotated[
+        SenderKind,
+        typer.Option(
+            help="With --decoder ray: ray, for actors on all of its nodes. The gateway listens on the "
+            "cluster's network then, in plaintext: trust everyone there.",
+            rich_help_panel=LOAD,
+        ),
+    ] = SenderKind.PROCESSES,
     encoders: Annotated[
         int | None,
         typer.Option(
@@ -187,8 +202,8 @@ def bench(
 ) -> None:
     """Measure pictures a second and latencies of a whole pipeline on this machine or a Ray cluster.
 
-    Latencies count from the time at which a picture was meant to be sent. The gateway and the senders
-    are always on this machine.
+    Latencies count from the time at which a picture was meant to be sent. The gateway is always on this
+    machine.
     """
     with errors_in_one_line():
         from cluster.bench.options import (  # noqa: PLC0415
@@ -209,6 +224,7 @@ def bench(
                 generator=generator,
                 quality=quality,
                 senders=senders,
+                sender_kind=sender_kind.value,
                 encoders=encoders,
                 decoder=decoder.value,
                 decoders=counts(decoders),
