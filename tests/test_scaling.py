@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.benchmarks.frames import frame
-from cluster.benchmarks.queueing import Demands, Observed
+from cluster.benchmarks.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
 from receiver.decoders.batches import BatchDecoder, InspectTask, check_successor
 from receiver.decoders.interface import SwapError
@@ -14,35 +16,55 @@ from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
 
 FEW = [
-    Observed(1, 1, 9.0, gateway_seconds=0.005, machine_seconds=0.05),
-    Observed(4, 1, 36.0, gateway_seconds=0.002, machine_seconds=0.004),
+    Observed(1, 1, 1 / 0.105, gateway_seconds=0.005, machine_seconds=0.009, idle_cores=0.2),
+    Observed(4, 1, 4 / 0.105, gateway_seconds=0.002, machine_seconds=0.004, idle_cores=0.3),
 ]
 
 
 def test_demands_are_what_the_runs_with_few_decoders_show() -> None:
-    """A decoder's from all of them, processor time from the busiest one."""
-    found = Demands.fitted(FEW, cores=2)
-    assert found.decoder == pytest.approx(1 / 9)
-    assert (found.gateway, found.machine, found.cores) == (0.002, 0.004, 2)
+    """Processor times are the busiest one's; what is left of a decoder's round nobody waits for."""
+    found = Demands.fitted(FEW)
+    assert (found.gateway, found.machine) == (0.002, 0.004)
+    assert found.alone == pytest.approx(0.105 - 0.006)
+    assert found.rate(1) == pytest.approx(1 / 0.105)
 
 
-@pytest.mark.parametrize(
-    ("decoders", "gateways", "rate", "limit"),
-    [(8, 1, 72, "decoders"), (90, 1, 500, "gateway"), (90, 2, 800, "machine")],
+@given(
+    st.floats(0.001, 1),
+    st.floats(1e-4, 0.1),
+    st.floats(1e-4, 0.1),
+    st.integers(1, 50),
+    st.integers(1, 3),
 )
-def test_the_slowest_part_is_the_limit(
-    decoders: int, gateways: int, rate: float, limit: str
+def test_rates_stay_within_what_each_part_lets_through(
+    alone: float, gateway: float, machine: float, decoders: int, gateways: int
 ) -> None:
-    demands = Demands(decoder=1 / 9, gateway=0.002, machine=0.0025, cores=2)
-    assert demands.rate(decoders, gateways) == pytest.approx(rate)
-    assert demands.limit(decoders, gateways) == limit
+    """Operational bounds (Denning and Buzen, 1978); more decoders or gateways never make it slower."""
+    demands = Demands(alone, gateway, machine)
+    for where in (None, Machine(2, 0.5)):
+        rate = demands.rate(decoders, gateways, where)
+        assert 0 < rate <= demands.limit(gateways, where) * (1 + 1e-9)
+        assert rate <= decoders / alone
+        assert demands.rate(decoders + 1, gateways, where) >= rate * (1 - 1e-9)
+        assert demands.rate(decoders, gateways + 1, where) >= rate * (1 - 1e-9)
+        # With ever more decoders the slowest part is all that counts.
+        most = demands.limit(gateways, where)
+        assert demands.rate(20_000, gateways, where) == pytest.approx(most, rel=0.2)
 
 
-def test_parts_on_machines_of_their_own_go_further() -> None:
-    demands = Demands(decoder=0.1, gateway=0.002, machine=0.008, cores=2).apart()
-    assert demands.most_decoders(1) == 50
-    assert demands.most_decoders(2) == 100
-    assert demands.rate(1000, 2) == pytest.approx(1000)
+def test_two_gateways_carry_twice_as_many_decoders() -> None:
+    demands = Demands(alone=0.1, gateway=0.002, machine=0.004)
+    one, two = demands.decoders_within(0.9, 1), demands.decoders_within(0.9, 2)
+    assert 40 < one < 60
+    assert two == pytest.approx(2 * one, rel=0.2)
+    assert demands.limit(2) == 2 * demands.limit(1) == 1000
+
+
+def test_what_idles_leaves_less_of_a_machine() -> None:
+    demands = Demands(alone=0.1, gateway=0.001, machine=0.004)
+    assert demands.limit(1, Machine(2, 1.0)) == 250
+    assert demands.rate(100, 1, Machine(2, 0.0)) > demands.rate(100, 1, Machine(2, 1.0))
+    assert demands.rate(100, 1, Machine(2, 2.0)) == 0
 
 
 def test_a_sleeper_takes_the_benchmarks_frames_and_nothing_else() -> None:

@@ -35,7 +35,7 @@ from training.drive import CHECKPOINT, drive
 from training.muon import muon_and_adamw
 from training.scale_branch import round_ste
 
-__all__ = ["PeerConfig", "PeerRun", "compressai_mean_scale", "train_peer"]
+__all__ = ["PeerConfig", "PeerRun", "coded", "compressai_mean_scale", "network_input", "train_peer"]
 
 VALIDATION_CROP = 192
 VALIDATION_PICTURES = 32
@@ -86,6 +86,13 @@ def compressai_mean_scale(quality: int) -> Any:
     from compressai.zoo import mbt2018_mean  # noqa: PLC0415
 
     return mbt2018_mean(quality=quality, metric="mse", pretrained=False)
+
+
+def network_input(picture: Picture) -> Tensor:
+    """(1, 3, H, W) in 0..1, its last row and column repeated up to what the transforms want."""
+    height, width = picture.shape[:2]
+    x = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
+    return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
 
 
 class PeerRun:
@@ -204,7 +211,7 @@ class PeerRun:
         model.update(force=True)
         values = []
         for picture in pictures:
-            size, decoded = _coded(model, picture)
+            size, decoded = coded(model, picture)
             similarity = ms_ssim(picture, decoded)
             assert similarity is not None, "the test pictures have room for five scales"
             pixels = picture.shape[0] * picture.shape[1]
@@ -228,14 +235,12 @@ def _fit_quantiles(bottleneck: Any) -> None:
 
 
 @torch.inference_mode()
-def _coded(model: Any, picture: Picture) -> tuple[int, Picture]:
+def coded(model: Any, picture: Picture) -> tuple[int, Picture]:
     """Bytes of a picture's strings, and what is decoded from them."""
     height, width = picture.shape[:2]
-    x = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
-    x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-    coded = model.compress(x)
-    x_hat = model.decompress(**coded)["x_hat"][0, :, :height, :width]
-    size = sum(len(strings[0]) for strings in coded["strings"])
+    strings = model.compress(network_input(picture))
+    x_hat = model.decompress(**strings)["x_hat"][0, :, :height, :width]
+    size = sum(len(one[0]) for one in strings["strings"])
     return size, (x_hat * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 

@@ -1,9 +1,9 @@
 """How many frames a second a cluster has, from what one frame asks of each of its parts.
 
-Operational analysis (Denning and Buzen, "The Operational Analysis of Queueing Network Models", 1978): a part
-that is busy for D seconds a frame lets through 1 / D frames a second at most, and the slowest part is the
-limit. The parts are decoders, N of them; a gateway, whose loop has one core; and the cores of a
-machine that everything shares, where everything is on one machine.
+A closed queueing network (Reiser and Lavenberg, "Mean-Value Analysis of Closed Multichain Queuing Networks",
+1980): N decoders go round. Each sleeps over its frame, which nobody else waits for, then stands in line
+where frames share something: at a gateway, whose loop has one core, and at the cores of a machine, where
+everything is on one. Several cores are a faster one and a delay (Seidmann et al., 1987).
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Self
 
-__all__ = ["Demands", "Observed", "Part"]
-
-Part = Literal["decoders", "gateway", "machine"]
+__all__ = ["Demands", "Machine", "Observed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,9 @@ class Observed:
 
     Attributes:
         frames_per_s: over all gateways.
-        gateway_seconds: processor time of the gateways, a frame.
-        machine_seconds: processor time of all that belongs to the run, a frame; what a node of the cluster
-            costs without any frames is in it.
+        gateway_seconds, machine_seconds: processor time a frame of the gateways, and of everything, beyond
+            what is used without frames.
+        idle_cores: that are busy without frames: each node and each actor of a cluster has its own work.
     """
 
     decoders: int
@@ -34,60 +32,74 @@ class Observed:
     frames_per_s: float
     gateway_seconds: float
     machine_seconds: float
+    idle_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One that all parts share: so many cores, some of them busy without frames."""
+
+    cores: int
+    idle_cores: float
+
+    @property
+    def free(self) -> float:
+        """Cores for frames."""
+        return max(0.0, self.cores - self.idle_cores)
 
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What one frame asks for.
+    """What one frame asks for, in seconds.
 
     Attributes:
-        decoder: seconds of a decoder: the service itself, and the way from one batch to the next.
-        gateway: processor seconds of a gateway.
-        machine: processor seconds of the machine that everything is on.
-        cores: of that machine; 0 where every part has a machine of its own.
+        alone: of a decoder, what no other frame waits for: the service, and ways to and fro.
+        gateway: of a gateway's loop.
+        machine: of processors, all in all.
     """
 
-    decoder: float
+    alone: float
     gateway: float
-    machine: float = 0.0
-    cores: int = 0
+    machine: float
 
     @classmethod
-    def fitted(cls, runs: Sequence[Observed], cores: int) -> Demands:
-        """From runs that decoders limit, and processor times of the busiest one of them: with few frames
-        a second, what idle processes cost would look like a frame's."""
+    def fitted(cls, runs: Sequence[Observed]) -> Self:
+        """From runs with few decoders, which hardly wait for each other. Processor times are those of the
+        busiest one: few frames are too few to measure them by."""
         busiest = max(runs, key=lambda run: run.frames_per_s)
-        return cls(
-            decoder=statistics.fmean(run.decoders / run.frames_per_s for run in runs),
-            gateway=busiest.gateway_seconds,
-            machine=busiest.machine_seconds,
-            cores=cores,
-        )
+        gateway, machine = busiest.gateway_seconds, busiest.machine_seconds
+        around = statistics.fmean(run.decoders / run.frames_per_s for run in runs)
+        return cls(around - gateway - machine, gateway, machine)
 
-    def limits(self, decoders: int, gateways: int = 1) -> dict[Part, float]:
-        """Frames a second that each part lets through."""
-        limits: dict[Part, float] = {
-            "decoders": decoders / self.decoder,
-            "gateway": gateways / self.gateway,
-        }
-        if self.cores:
-            limits["machine"] = self.cores / self.machine
-        return limits
+    def rate(self, decoders: int, gateways: int = 1, machine: Machine | None = None) -> float:
+        """Frames a second, by exact mean value analysis.
 
-    def rate(self, decoders: int, gateways: int = 1) -> float:
-        """Frames a second."""
-        return min(self.limits(decoders, gateways).values())
+        Args:
+            machine: that everything is on; None where every part has one of its own.
+        """
+        lines = [self.gateway / gateways] * gateways
+        delay = self.alone + self.machine
+        if machine is not None:
+            if not machine.free:
+                return 0.0
+            lines.append(self.machine / machine.free)
+            delay -= lines[-1]
+        waiting = [0.0] * len(lines)
+        rate = 0.0
+        for count in range(1, decoders + 1):
+            times = [demand * (1 + queue) for demand, queue in zip(lines, waiting, strict=True)]
+            rate = count / (max(0.0, delay) + sum(times))
+            waiting = [rate * time for time in times]
+        return rate
 
-    def limit(self, decoders: int, gateways: int = 1) -> Part:
-        """The part that sets the rate."""
-        limits = self.limits(decoders, gateways)
-        return min(limits, key=lambda part: limits[part])
+    def limit(self, gateways: int = 1, machine: Machine | None = None) -> float:
+        """Frames a second that no number of decoders goes beyond."""
+        limit = gateways / self.gateway
+        return limit if machine is None else min(limit, machine.free / self.machine)
 
-    def apart(self) -> Demands:
-        """The same parts on machines of their own."""
-        return Demands(self.decoder, self.gateway)
-
-    def most_decoders(self, gateways: int = 1) -> int:
-        """So many are kept busy; more add nothing."""
-        rest = [value for part, value in self.limits(1, gateways).items() if part != "decoders"]
-        return int(min(rest) * self.decoder)
+    def decoders_within(self, efficiency: float, gateways: int = 1) -> int:
+        """The most decoders that are so efficient against a single one, on machines of their own."""
+        single, count = self.rate(1, gateways), 1
+        while self.rate(count + 1, gateways) >= efficiency * (count + 1) * single:
+            count += 1
+        return count

@@ -17,6 +17,7 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -32,7 +33,7 @@ from cluster.actors.runtime import ENVIRONMENT, connected
 from cluster.actors.supervisor import find_supervisor
 from cluster.bench.usage import cpu_seconds
 from cluster.benchmarks.processes import Program
-from cluster.benchmarks.queueing import Demands, Observed
+from cluster.benchmarks.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
 from cluster.benchmarks.wire import write_feed
 from receiver.settings import ReceiveSettings
@@ -45,9 +46,11 @@ PAYLOAD_BYTES = 5000
 #: A run lasts about so long, if decoders are the limit.
 RUN_SECONDS = 15.0
 WARMUP_SECONDS = 2.0
+IDLE_SECONDS = 4.0
+#: Of Ray's own work after decoders have started.
+SETTLE_SECONDS = 3.0
 #: Runs with so many decoders are what the model is fitted on.
 FITTED_DECODERS = 8
-GATEWAYS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,12 @@ def gateways(plan: Plan, decoders: int, count: int, namespace: str) -> Iterator[
         ray.kill(supervisor)
 
 
-def sent(plan: Plan, where: Sequence[Any], seconds: float, decoders: int, name: str) -> float:
-    """Frames a second of all senders, one a gateway."""
-    frames = decoders * seconds / plan.service / len(where)
-    repeats = max(1, round(frames / ROWS))
+def sent(
+    plan: Plan, where: Sequence[Any], seconds: float, decoders: int, name: str
+) -> tuple[int, float, float]:
+    """Frames, seconds of the processes, and frames a second; a sender for each gateway."""
+    repeats = max(1, round(decoders * seconds / plan.service / len(where) / ROWS))
+    began = time.monotonic()
     programs = [
         Program(
             *("send", "--json", "--feed", plan.feed, "--codec", "sealed", "--repeat", repeats),
@@ -126,7 +131,7 @@ def sent(plan: Plan, where: Sequence[Any], seconds: float, decoders: int, name: 
             raise RuntimeError(f"not all of {ROWS * repeats} frames were joined: {ended}")
         rate += ROWS * repeats / ended["seconds"]
         program.wait()
-    return rate
+    return ROWS * repeats * len(where), time.monotonic() - began, rate
 
 
 def busy() -> tuple[float, float]:
@@ -146,12 +151,18 @@ def run(plan: Plan, decoders: int, count: int) -> Observed:
     namespace = f"scaling-{decoders}-{count}"
     with gateways(plan, decoders, count, namespace) as where:
         sent(plan, where, WARMUP_SECONDS, decoders, f"{namespace}-warm")
-        before = busy()
-        rate = sent(plan, where, RUN_SECONDS, decoders, f"{namespace}-run")
-        after = busy()
-    frames = max(1, round(decoders * RUN_SECONDS / plan.service / count / ROWS)) * ROWS * count
-    gateway, machine = ((new - old) / frames for new, old in zip(after, before, strict=True))
-    found = Observed(decoders, count, rate, gateway, machine)
+        time.sleep(SETTLE_SECONDS)
+        marks = [busy()]
+        time.sleep(IDLE_SECONDS)
+        marks.append(busy())
+        frames, seconds, rate = sent(plan, where, RUN_SECONDS, decoders, f"{namespace}-run")
+        marks.append(busy())
+    idle = [(new - old) / IDLE_SECONDS for old, new in zip(*marks[:2], strict=True)]
+    used = [new - old for old, new in zip(*marks[1:], strict=True)]
+    gateway, machine = (
+        (all_ - seconds * one) / frames for all_, one in zip(used, idle, strict=True)
+    )
+    found = Observed(decoders, count, rate, gateway, machine, idle[1])
     print(found, file=sys.stderr, flush=True)
     return found
 
@@ -160,7 +171,7 @@ def report(plan: Plan, runs: Sequence[Observed]) -> dict[str, Any]:
     """Efficiencies, the fitted demands, and what they predict."""
     cores = len(os.sched_getaffinity(0))
     few = [one for one in runs if one.gateways == 1 and one.decoders <= FITTED_DECODERS]
-    demands = Demands.fitted(few, cores)
+    demands = Demands.fitted(few)
     single = min(few, key=lambda one: one.decoders)
     alone = single.frames_per_s / single.decoders
     return {
@@ -171,17 +182,22 @@ def report(plan: Plan, runs: Sequence[Observed]) -> dict[str, Any]:
             asdict(one)
             | {
                 "efficiency": one.frames_per_s / (one.decoders * alone),
-                "predicted": demands.rate(one.decoders, one.gateways),
-                "predicted_limit": demands.limit(one.decoders, one.gateways),
+                "predicted": demands.rate(
+                    one.decoders, one.gateways, Machine(cores, one.idle_cores)
+                ),
                 "fitted": one in few,
             }
             for one in runs
         ],
         "demands": asdict(demands),
-        "gateway_limit_frames_per_s": 1 / demands.gateway,
-        "decoders_kept_busy_apart": {
-            count: demands.apart().most_decoders(count) for count in GATEWAYS
-        },
+        "on_machines_of_their_own": [
+            {
+                "gateways": count,
+                "most_frames_per_s": demands.limit(count),
+                "decoders_within_0.9": demands.decoders_within(0.9, count),
+            }
+            for count in (1, 2)
+        ],
     }
 
 
@@ -191,14 +207,14 @@ def main() -> None:
     parser.add_argument("--service-ms", type=float, default=100.0)
     parser.add_argument("--nodes", type=int, default=4)
     parser.add_argument("--decoders", default="1,2,4,8,16,32,64")
-    parser.add_argument("--gateways", default="1,2")
+    parser.add_argument("--two-gateways", default="16,32")
     arguments = parser.parse_args()
     if "RAY_AUTH_TOKEN" not in os.environ:  # Ray has read it when it was imported
         secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         module = [sys.executable, "-m", "cluster.benchmarks.scaling"]
         os.execve(sys.executable, [*module, *sys.argv[1:]], os.environ | ENVIRONMENT | secret)
     counts = [int(word) for word in arguments.decoders.split(",")]
-    both = [int(word) for word in arguments.gateways.split(",")]
+    twice = [int(word) for word in arguments.two_gateways.split(",") if word]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         feed = folder / "scaling.parquet"
@@ -206,9 +222,9 @@ def main() -> None:
         cpus = -(-max(counts) // arguments.nodes)
         plan = Plan(arguments.service_ms / 1000, arguments.nodes, cpus, feed, folder)
         with nodes(plan) as address, connected(address, "scaling"):
-            runs = [run(plan, count, both[0]) for count in counts]
-            runs += [run(plan, counts[-1], count) for count in both[1:]]
-    print(json.dumps(report(plan, runs)))
+            runs = [run(plan, count, 1) for count in counts]
+            runs += [run(plan, count, 2) for count in twice]
+        print(json.dumps(report(plan, runs)))
 
 
 if __name__ == "__main__":
