@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -43,10 +43,18 @@ async def chunks(items: Iterator[T], size: int) -> AsyncIterator[list[T]]:
 
 
 class Publisher:
-    """One pass over a feed, in one epoch."""
+    """One pass over a feed, in one epoch.
 
-    def __init__(self, settings: CaptionSettings, route: Route) -> None:
+    Args:
+        times: when each is due without delay and jitter, in seconds from the start, by its number; None to
+            go by the settings' rate.
+    """
+
+    def __init__(
+        self, settings: CaptionSettings, route: Route, times: Sequence[float] | None = None
+    ) -> None:
         self._settings = settings
+        self._times = times
         self._window: SendWindow[Words] = SendWindow()
         self._room = asyncio.Event()
         self._started: asyncio.Future[Positions] = asyncio.get_running_loop().create_future()
@@ -110,7 +118,9 @@ class Publisher:
         size = 1 if settings.feed == STANDARD_INPUT else CHUNK
         loop = asyncio.get_running_loop()
         start = loop.time()
-        async for chunk in chunks(schedule(self._words(positions), disturbance), size):
+        due_at = self._due_at if self._times is not None else None
+        scheduled = schedule(self._words(positions), disturbance, due_at)
+        async for chunk in chunks(scheduled, size):
             for due, words in chunk:
                 await asyncio.sleep(max(0.0, start + due - loop.time()))
                 while len(self._window) >= AHEAD:
@@ -121,13 +131,20 @@ class Publisher:
         self._window.exhaust()
         self._link.changed()
 
+    def _due_at(self, words: Words) -> float:
+        assert self._times is not None
+        return self._times[words.seq]
+
 
 def _within(caption: SourceCaption) -> Words:
     return Words(caption.seq, caption.content_id, caption.text)
 
 
-async def publish(settings: CaptionSettings) -> Counter[str]:
+async def publish(settings: CaptionSettings, times: Sequence[float] | None = None) -> Counter[str]:
     """Send every caption of the feed, through lost connections and new epochs, until all have ended.
+
+    Args:
+        times: see :class:`Publisher`.
 
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first. SidewireError: the feed or the receiver refuses.
@@ -140,7 +157,7 @@ async def publish(settings: CaptionSettings) -> Counter[str]:
         settings.reconnect_seconds or None,
     )
     while True:
-        publisher = Publisher(settings, route)
+        publisher = Publisher(settings, route, times)
         work = asyncio.create_task(publisher.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -155,12 +172,15 @@ async def publish(settings: CaptionSettings) -> Counter[str]:
             ) from None
 
 
-def run_captions(settings: CaptionSettings) -> Counter[str]:
+def run_captions(settings: CaptionSettings, times: Sequence[float] | None = None) -> Counter[str]:
     """The command; how many captions ended how.
+
+    Args:
+        times: see :class:`Publisher`.
 
     Raises:
         SidewireError: as :func:`publish`.
     """
     with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(publish(settings))
+        return asyncio.run(publish(settings, times))
     raise WorkLeftError("stopped")

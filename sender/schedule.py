@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,13 +32,21 @@ class Disturbance:
     seed: int = 0
 
 
-def schedule(items: Iterable[T], disturbance: Disturbance) -> Iterator[tuple[float, T]]:
-    """(seconds after the start, item) in the order of sending."""
+def schedule(
+    items: Iterable[T], disturbance: Disturbance, due_at: Callable[[T], float] | None = None
+) -> Iterator[tuple[float, T]]:
+    """(seconds after the start, item) in the order of sending.
+
+    Args:
+        due_at: an item's time without delay and jitter, instead of the rate's.
+    """
     chance = random.Random(disturbance.seed)
     last = 0.0
     kept = (one for one in enumerate(items) if chance.random() >= disturbance.drop)
     for index, item in _shuffled(kept, disturbance.shuffle, chance):
         due = index / disturbance.rate if disturbance.rate else 0.0
+        if due_at is not None:
+            due = due_at(item)
         due += disturbance.delay + chance.uniform(0, disturbance.jitter)
         last = max(last, due)
         yield last, item

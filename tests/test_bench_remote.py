@@ -77,8 +77,8 @@ def test_moments_come_back_from_another_clock(
 def test_plans_begin_by_the_other_clock(start: float, offset: float) -> None:
     plan = SendPlan("bench", 2, start, [0.0, 1.0], 3)
     assert plan.moved(offset) == SendPlan("bench", 2, start + offset, [0.0, 1.0], 3)
-    captions = CaptionPlan(CaptionSettings(feed="feed.parquet", to="127.0.0.1:1"), start)
-    assert captions.moved(offset) == CaptionPlan(captions.settings, start + offset)
+    captions = CaptionPlan(CaptionSettings(feed="feed.parquet", to="127.0.0.1:1"), start, [0.5])
+    assert captions.moved(offset) == CaptionPlan(captions.settings, start + offset, [0.5])
 
 
 # A part of the load, without Ray

@@ -111,3 +111,13 @@ def test_input_is_read_only_as_far_as_the_window_needs(window: int) -> None:
     assert read == []
     assert len(list(islice(times, 50))) == 50
     assert len(read) == 50 + window
+
+
+def test_items_may_have_times_of_their_own() -> None:
+    """What is dropped takes its time with it, and delay comes on top; the rate is not looked at."""
+    times = {"a": 0.5, "b": 0.7, "c": 3.0}
+    sent = list(schedule("abc", Disturbance(delay=1.0, rate=9.0), times.__getitem__))
+    assert sent == [(1.5, "a"), (1.7, "b"), (4.0, "c")]
+    some = list(schedule(range(40), Disturbance(drop=0.5, seed=1), float))
+    assert 0 < len(some) < 40
+    assert all(due == item for due, item in some)

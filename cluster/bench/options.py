@@ -79,8 +79,8 @@ class CaptionLoad:
     """What captions meet.
 
     Attributes:
-        delay: seconds that they are behind the pictures of an open loop with equal gaps. In a closed loop
-            all of them leave so long after the start.
+        delay: seconds that they are behind the pictures of an open loop. In a closed loop all of them leave
+            so long after the start.
         loss: share that is never sent.
         wait: seconds that a picture waits for its caption.
     """

@@ -96,10 +96,15 @@ class SendReport:
 
 @dataclass(frozen=True, slots=True)
 class CaptionPlan:
-    """One round of a publisher."""
+    """One round of a publisher.
+
+    Attributes:
+        times: of the pictures, as in :class:`SendPlan`; the settings' delay comes on top.
+    """
 
     settings: CaptionSettings
     start_at: float
+    times: Sequence[float] | None
 
     def moved(self, seconds: float) -> Self:
         """See :class:`Timed`."""
@@ -164,7 +169,7 @@ def build_publisher() -> tuple[None, Callable[[CaptionPlan], Counter[str] | Side
     def answer(plan: CaptionPlan) -> Counter[str] | SidewireError:
         time.sleep(max(0.0, plan.start_at - time.monotonic()))
         try:
-            return run_captions(plan.settings)
+            return run_captions(plan.settings, plan.times)
         except SidewireError as error:
             return error
 

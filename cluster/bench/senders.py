@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from cluster.bench.arrivals import OpenLoop, intended_times
+from cluster.bench.arrivals import ClosedLoop, OpenLoop, intended_times
 from cluster.bench.feed import BenchFeed
 from cluster.bench.options import BenchOptions
 from cluster.bench.sender_process import CaptionPlan, SendPlan, SendReport
@@ -129,7 +129,7 @@ class LoadSenders:
             ]
             publishing = [
                 group.create_task(
-                    _asked(worker, self._caption_plan(streams[sender], passes, start))
+                    _asked(worker, self._caption_plan(sender, streams[sender], passes, start))
                 )
                 for sender, worker in enumerate(self._publishers)
             ]
@@ -139,18 +139,22 @@ class LoadSenders:
         captions: Counter[str] = sum((task.result() for task in publishing), Counter())
         return Round(start, streams, [task.result() for task in sending], captions, usage)
 
-    def _send_plan(self, sender: int, stream: str, passes: int, start: float) -> SendPlan:
+    def _times(self, sender: int, passes: int) -> Sequence[float] | None:
+        """When each picture of a round is due; None in a closed loop."""
         load, frames = self._options.load, passes * len(self._feed.pixels)
         if isinstance(load, OpenLoop):
-            times = intended_times(load, frames, sender, self._options.senders)
-            return SendPlan(stream, passes, start, times, frames)
-        return SendPlan(stream, passes, start, None, load.under_way)
+            return intended_times(load, frames, sender, self._options.senders)
+        return None
 
-    def _caption_plan(self, stream: str, passes: int, start: float) -> CaptionPlan:
+    def _send_plan(self, sender: int, stream: str, passes: int, start: float) -> SendPlan:
         load = self._options.load
-        rate = load.rate / self._options.senders if isinstance(load, OpenLoop) else None
-        settings = self._settings.caption_settings(stream)
-        return CaptionPlan(settings.model_copy(update={"rate": rate, "repeat": passes}), start)
+        frames = passes * len(self._feed.pixels)
+        at_once = load.under_way if isinstance(load, ClosedLoop) else frames
+        return SendPlan(stream, passes, start, self._times(sender, passes), at_once)
+
+    def _caption_plan(self, sender: int, stream: str, passes: int, start: float) -> CaptionPlan:
+        settings = self._settings.caption_settings(stream).model_copy(update={"repeat": passes})
+        return CaptionPlan(settings, start, self._times(sender, passes))
 
     def _roles(self, idle: Sequence[int]) -> Roles:
         senders = [worker.pid for worker in self._senders if worker.pid]
