@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from cluster.bench.rows import PARTS
 from cluster.benchmarks.processes import command
 from cluster.benchmarks.wire import write_feed
+from cluster.console import EXIT_WORK_LEFT
 
 ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
 FRAMES = ROWS * SENDERS * REPEATS
@@ -112,3 +114,33 @@ def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
         code=2,
     )
     assert run.stderr.strip().splitlines()[-1].startswith("sidewire: no codec 'nonsense'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_measured_before_a_stop_is_reported(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    write_feed(tmp_path / "feed.parquet", ROWS, 2000)
+    out = tmp_path / "report"
+    running = subprocess.Popen(
+        command(
+            *("bench", "--out", out, "--feed", tmp_path / "feed.parquet", "--codec", "sealed"),
+            *("--decoder", "benchmark-noop", "--sink", "none", "--no-captions", "--frames", 40),
+            *("--width", 0, "--repeats", 20, "--most-repeats", 20),
+        ),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    said = iter(running.stderr.readline, "")
+    assert any("repeat 2" in line for line in said)
+    running.send_signal(number)
+    _, rest = running.communicate(timeout=60)
+    assert running.returncode == EXIT_WORK_LEFT
+    assert f"stopped; {out} has what was measured before" in rest
+    assert "Traceback" not in rest
+    (point,) = json.loads((out / "summary.json").read_text())["points"]
+    assert 2 <= point["repeats"] < 20
+    repeats = pq.read_table(out / "frames.parquet")["repeat"].unique().to_pylist()
+    assert len(repeats) == point["repeats"]
+    assert (out / "index.html").exists()

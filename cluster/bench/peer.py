@@ -9,12 +9,10 @@ symbols.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from cluster.benchmarks.timing import interleaved_medians
 from shared.feed import read_feed
@@ -25,8 +23,6 @@ __all__ = ["PeerSpeed", "compare_with_peer", "peer_speed"]
 
 #: Of CompressAI: 128 and 192 channels.
 PEER_QUALITY = 4
-#: Its transforms want sides that are multiples of this.
-PEER_STRIDE = 64
 REPEATS = 15
 SECONDS = 3600.0
 
@@ -57,22 +53,17 @@ def compare_with_peer(
     """
     import torch  # noqa: PLC0415
 
-    # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
-    warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
-    from compressai.zoo import mbt2018_mean  # noqa: PLC0415
-    from torch.nn import functional as F  # noqa: PLC0415
-
     from shared.codecs import get_codec  # noqa: PLC0415
+    from training.peer import compressai_mean_scale, network_input  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     ours = get_codec(codec)
     level = ours.default_quality if quality is None else quality
     blob = ours.encode(picture, level).blob
-    theirs: Any = mbt2018_mean(quality=PEER_QUALITY, metric="mse", pretrained=False).eval()
+    theirs = compressai_mean_scale(PEER_QUALITY).eval()
     theirs.update(force=True)
     height, width = picture.shape[:2]
-    x = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
-    x = F.pad(x, (0, -width % PEER_STRIDE, 0, -height % PEER_STRIDE), mode="replicate")
+    x = network_input(picture)
     with torch.inference_mode():
         strings = theirs.compress(x)
         medians = interleaved_medians(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.bench.bare import BareLoop, BareRate
+from cluster.bench.bare import BareLoop
 from cluster.bench.bare_process import MOST_PICTURES, BareSpec
 from cluster.bench.feed import BenchFeed
 from cluster.bench.measured import Repeat
@@ -19,7 +19,7 @@ from cluster.bench.repeats import mean_interval, relative_width
 from cluster.bench.rows import FrameRow, Place, frame_rows
 from cluster.bench.senders import LoadSenders, Round
 from cluster.bench.watch import GatewayWatch
-from cluster.bench.workplace import LocalWorkplace, Spread, Workplace
+from cluster.bench.workplace import BESIDE, LocalWorkplace, Spread, Workplace
 from cluster.demo.run import pool_of
 from receiver.decoders.worker import PictureFormat, Settings
 from receiver.serve import Addresses, receive
@@ -30,13 +30,14 @@ from shared.errors import SidewireError, first_of
 __all__ = ["Ground", "Measured", "measure_point"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measured:
-    """All repeats of a number of decoders, the models' ids by codec, and how far the senders were."""
+    """What is known of a number of decoders so far: its repeats, the models' ids by codec, and how far
+    the senders were."""
 
-    repeats: Sequence[Repeat]
-    models: dict[str, str]
-    spread: Spread
+    repeats: list[Repeat] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    spread: Spread = BESIDE
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ class Ground:
         self.say(f"decoders: {self.decoders}, {what}")
 
 
-async def measure_point(ground: Ground, namespace: str) -> Measured:
+async def measure_point(ground: Ground, namespace: str, measured: Measured) -> None:
     """From the start of all processes to their end.
 
     Args:
         namespace: of decoders on Ray, which is connected where they are there.
+        measured: grows by a repeat as each is done.
 
     Raises:
         SidewireError: a part cannot work; the message says which.
@@ -90,7 +92,7 @@ async def measure_point(ground: Ground, namespace: str) -> Measured:
                 receive(settings, stop, ready.set_result, pool=pool, observer=watch)
             )
             try:
-                return await _measure(ground, workplace, await ready, watch)
+                await _measure(ground, workplace, await ready, watch, measured)
             finally:
                 stop.set()
                 await asyncio.wait([receiving])
@@ -117,20 +119,29 @@ def _receive_settings(ground: Ground, namespace: str, host: str) -> ReceiveSetti
 
 
 async def _measure(
-    ground: Ground, workplace: Workplace, addresses: Addresses, watch: GatewayWatch
-) -> Measured:
+    ground: Ground,
+    workplace: Workplace,
+    addresses: Addresses,
+    watch: GatewayWatch,
+    measured: Measured,
+) -> None:
     senders = LoadSenders(
         ground.options, workplace, ground.feed, addresses, ground.folder / "senders"
     )
     bare = _bare_loop(ground)
     try:
         ground.tell("starting the senders")
-        models = await senders.start()
+        measured.models = await senders.start()
         if bare is not None:
             ground.tell("looking for the fastest bare loop")
             await bare.start()
-        repeats = await _repeats(ground, senders, watch, bare)
-        return Measured(repeats, models, workplace.spread)
+        ground.tell("warming up")
+        await senders.round("warm-up", 1, ())
+        while not _known(measured.repeats, ground.options):
+            measured.repeats.append(
+                await _repeat(ground, len(measured.repeats), senders, watch, bare)
+            )
+            measured.spread = workplace.spread
     finally:
         await senders.stop()
         if bare is not None:
@@ -153,29 +164,35 @@ def _bare_loop(ground: Ground) -> BareLoop | None:
     )
 
 
-async def _repeats(
-    ground: Ground, senders: LoadSenders, watch: GatewayWatch, bare: BareLoop | None
-) -> Sequence[Repeat]:
-    """Until the rate is known well enough; pipeline and bare loop in turn."""
-    options = ground.options
-    repeats: list[Repeat] = []
-    ground.tell("warming up")
-    await senders.round("warm-up", 1, ())
-    while True:
-        number = len(repeats)
-        sent = await senders.round(str(number), ground.feed.passes, bare.pids if bare else ())
-        rows = _rows(ground, number, sent, watch)
-        reference = await bare.rate(min(ground.feed.frames, MOST_PICTURES)) if bare else None
-        repeats.append(_repeat(rows, sent, reference))
-        shown = f"repeat {number + 1}: {achieved(rows):.2f} frames/s"
-        ground.tell(shown + (f", bare loop {reference.frames_per_s:.2f}" if reference else ""))
-        if ground.pictures:
-            for stream in sent.streams:
-                shutil.rmtree(ground.pictures / stream, ignore_errors=True)
-        found = mean_interval([achieved(repeat.rows) for repeat in repeats])
-        stable = relative_width(found) <= options.width
-        if len(repeats) >= (options.least_repeats if stable else options.most_repeats):
-            return repeats
+def _known(repeats: Sequence[Repeat], options: BenchOptions) -> bool:
+    """Whether the rate is known well enough, or was looked for often enough."""
+    found = mean_interval([achieved(repeat.rows) for repeat in repeats]) if repeats else None
+    stable = found is not None and relative_width(found) <= options.width
+    return len(repeats) >= (options.least_repeats if stable else options.most_repeats)
+
+
+async def _repeat(
+    ground: Ground, number: int, senders: LoadSenders, watch: GatewayWatch, bare: BareLoop | None
+) -> Repeat:
+    """The pipeline, and the bare loop after it."""
+    sent = await senders.round(str(number), ground.feed.passes, bare.pids if bare else ())
+    rows = _rows(ground, number, sent, watch)
+    reference = await bare.rate(min(ground.feed.frames, MOST_PICTURES)) if bare else None
+    shown = f"repeat {number + 1}: {achieved(rows):.2f} frames/s"
+    ground.tell(shown + (f", bare loop {reference.frames_per_s:.2f}" if reference else ""))
+    if ground.pictures:
+        for stream in sent.streams:
+            shutil.rmtree(ground.pictures / stream, ignore_errors=True)
+    return Repeat(
+        rows=rows,
+        resent=sum(report.resent for report in sent.reports),
+        stalls=[stall for report in sent.reports for stall in report.stalls],
+        failed=[line for report in sent.reports for line in report.failed],
+        captions=sent.captions,
+        cores=sent.usage.cores,
+        gpu=sent.usage.gpu,
+        bare=reference,
+    )
 
 
 def _rows(ground: Ground, number: int, sent: Round, watch: GatewayWatch) -> Sequence[FrameRow]:
@@ -185,16 +202,3 @@ def _rows(ground: Ground, number: int, sent: Round, watch: GatewayWatch) -> Sequ
         seen = watch.take(stream)
         rows += frame_rows(place, sent.start, ground.feed.pixels, report.frames, seen)
     return rows
-
-
-def _repeat(rows: Sequence[FrameRow], sent: Round, bare: BareRate | None) -> Repeat:
-    return Repeat(
-        rows=rows,
-        resent=sum(report.resent for report in sent.reports),
-        stalls=[stall for report in sent.reports for stall in report.stalls],
-        failed=[line for report in sent.reports for line in report.failed],
-        captions=sent.captions,
-        cores=sent.usage.cores,
-        gpu=sent.usage.gpu,
-        bare=bare,
-    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.bench.options import BenchOptions
 from cluster.bench.peer import PeerSpeed
+from cluster.bench.peer_quality import PeerQuality
 from cluster.bench.provenance import Provenance
 from cluster.bench.summary import Point
 from cluster.records import plain
@@ -26,6 +27,7 @@ class BenchResult:
         speed_vs_compressai: pictures a second that a codec of ours encodes and decodes, by those of
             CompressAI's ``mbt2018_mean``; None where it was not measured.
         points: a number of decoders each.
+        compressai_quality: the curves that belong to the speeds; None where the codec has none.
     """
 
     valid: bool
@@ -35,6 +37,7 @@ class BenchResult:
     speed_vs_compressai: float | None
     points: Sequence[Point]
     compressai: PeerSpeed | None
+    compressai_quality: PeerQuality | None
     options: BenchOptions
     provenance: Provenance
 
@@ -43,6 +46,7 @@ class BenchResult:
         cls,
         points: Sequence[Point],
         compressai: PeerSpeed | None,
+        compressai_quality: PeerQuality | None,
         options: BenchOptions,
         provenance: Provenance,
     ) -> BenchResult:
@@ -57,6 +61,7 @@ class BenchResult:
             speed_vs_compressai=compressai.times_faster if compressai else None,
             points=points,
             compressai=compressai,
+            compressai_quality=compressai_quality,
             options=options,
             provenance=provenance,
         )

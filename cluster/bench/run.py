@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +17,9 @@ from cluster.actors.remote import decoders_stop
 from cluster.actors.runtime import ClusterError, connected
 from cluster.bench.baseline import changes, read_baseline
 from cluster.bench.feed import BenchFeed, prepare_feed
-from cluster.bench.options import BenchOptions
+from cluster.bench.options import BenchOptions, Slo
 from cluster.bench.peer import PeerSpeed, peer_speed
+from cluster.bench.peer_quality import peer_quality
 from cluster.bench.point import Ground, Measured, measure_point
 from cluster.bench.provenance import provenance
 from cluster.bench.report import Report, write_report
@@ -39,7 +41,7 @@ def run_bench(options: BenchOptions, say: Callable[[str], None]) -> Report:
 
     Raises:
         SidewireError: the feed, the baseline or the report's folder cannot be used, or a part cannot work.
-        WorkLeftError: it was stopped.
+        WorkLeftError: it was stopped; the report has the repeats that were done.
     """
     logging.basicConfig(format="sidewire: %(message)s", level=logging.ERROR)
     earlier = read_baseline(options.baseline) if options.baseline else None
@@ -47,44 +49,64 @@ def run_bench(options: BenchOptions, say: Callable[[str], None]) -> Report:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SidewireError(f"cannot write a report to {options.out}: {error.strerror}") from None
-    try:
-        with tempfile.TemporaryDirectory(prefix="sidewire-bench-") as folder:
-            result, rows = _measured(options, Path(folder), say)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise WorkLeftError("stopped before all was measured; there is no report") from None
-    report = Report(result, rows, changes(earlier, result.points) if earlier else ())
+    found, stopped = Found(), False
+    with tempfile.TemporaryDirectory(prefix="sidewire-bench-") as folder:
+        try:
+            _measure(options, Path(folder), say, found)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            stopped = True
+    if not found.points:
+        raise WorkLeftError("stopped before anything was measured; there is no report")
+    quality = peer_quality(options.codec) if found.peer else None
+    known = provenance(found.models)
+    result = BenchResult.of(found.points, found.peer, quality, options, known)
+    report = Report(result, found.rows, changes(earlier, result.points) if earlier else ())
     write_report(options.out, report)
+    if stopped:
+        raise WorkLeftError(f"stopped; {options.out} has what was measured before")
     return report
 
 
-def _measured(
-    options: BenchOptions, folder: Path, say: Callable[[str], None]
-) -> tuple[BenchResult, Sequence[FrameRow]]:
+@dataclass
+class Found:
+    """What is known so far."""
+
+    points: list[Point] = field(default_factory=list)
+    rows: list[FrameRow] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    peer: PeerSpeed | None = None
+
+    def add(self, decoders: int, measured: Measured, slo: Slo) -> None:
+        """A number of decoders, with as many repeats as there are."""
+        single = (self.points[0].decoders, self.points[0].achieved.value) if self.points else None
+        self.points.append(summarise(decoders, measured.repeats, slo, single, measured.spread))
+        self.rows += [row for repeat in measured.repeats for row in repeat.rows]
+        self.models |= measured.models
+
+
+def _measure(options: BenchOptions, folder: Path, say: Callable[[str], None], found: Found) -> None:
     feed = prepare_feed(options, folder)
-    points: list[Point] = []
-    rows: list[FrameRow] = []
-    models: dict[str, str] = {}
     for decoders in options.decoders:
-        ground = Ground(options, decoders, feed, folder / str(decoders), say)
-        measured = _point(ground)
-        single = (points[0].decoders, points[0].achieved.value) if points else None
-        points.append(summarise(decoders, measured.repeats, options.slo, single, measured.spread))
-        rows += [row for repeat in measured.repeats for row in repeat.rows]
-        models |= measured.models
-    peer = _peer(options, feed, say)
-    return BenchResult.of(points, peer, options, provenance(models)), rows
+        measured = Measured()
+        try:
+            _point(Ground(options, decoders, feed, folder / str(decoders), say), measured)
+        finally:
+            if measured.repeats:
+                found.add(decoders, measured, options.slo)
+    found.peer = _peer(options, feed, say)
 
 
-def _point(ground: Ground) -> Measured:
+def _point(ground: Ground, measured: Measured) -> None:
     address = ground.options.ray_address
     namespace = f"sidewire-bench-{os.getpid()}-{ground.decoders}"
     if ground.options.decoder != "ray":
-        return _run(measure_point(ground, namespace))
+        _run(measure_point(ground, namespace, measured))
+        return
     # One that is started here may have more decoders than cores: that is worth measuring, too.
     cpus = max(ground.decoders, len(os.sched_getaffinity(0)))
     try:
         with connected(address, namespace, cpus):
-            return _run(measure_point(ground, namespace))
+            _run(measure_point(ground, namespace, measured))
     finally:
         if address:
             with suppress(ClusterError):  # there are none where the cluster has no room for them

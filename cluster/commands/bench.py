@@ -282,8 +282,14 @@ def _print(report: Report, out: Path, as_json: bool) -> None:
         for point in result.points
     ]
     print_columns([heading, *lines])
+    beside = []
     if result.speed_vs_compressai is not None:
-        print_columns([("times CompressAI's speed", f"{result.speed_vs_compressai:.2f}")])
+        beside.append(("times CompressAI's speed", f"{result.speed_vs_compressai:.2f}"))
+    if result.compressai_quality and result.compressai_quality.against_trained is not None:
+        saved = f"{result.compressai_quality.against_trained:+.1f} %"
+        beside.append(("bits against its model, trained as long", saved))
+    if beside:
+        print_columns(beside)
     for change in report.changes:
         if change.worse:
             name = f"decoders: {change.decoders}, {change.figure}"

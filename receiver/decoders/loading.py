@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.bitstream.container import CODEC_IDS, VERSION
-from shared.codecs.base import HyperpriorCodec
 from shared.codecs.loading import load_codec
 from shared.codecs.registry import codec_names, get_codec
 from shared.codecs.ssa import STREAM, SsaCodec
+from shared.codecs.stream import StreamCodec
 from shared.errors import UnknownCodecError
 from shared.wire.v1.types_pb2 import CodecId
 
-__all__ = ["StreamCodec", "codec_id", "levels_of", "load_codecs"]
-
-StreamCodec = HyperpriorCodec | SsaCodec
+__all__ = ["codec_id", "levels_of", "load_codecs"]
 
 
 def load_codecs(bundle: Path | None, generator: str) -> dict[str, StreamCodec]:

@@ -24,8 +24,8 @@ from shared.errors import SidewireError, UnknownCodecError, reason_of
 from shared.faults import reached
 
 if TYPE_CHECKING:
-    from receiver.decoders.loading import StreamCodec
     from shared.codecs.interface import Decoded
+    from shared.codecs.stream import StreamCodec
 
 __all__ = [
     "Answer",

@@ -7,20 +7,20 @@ while generators change. Large pictures run through the transforms in windows
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.bitstream.container import CODEC_IDS, MODEL_ID_BYTES, Container, Header
 from shared.bundle import Bundle, load_bundle
 from shared.codecs.hyperprior import HyperpriorLatentCodec, LatentSymbols
-from shared.codecs.interface import Decoded, Encoded, Insight, InsightCodec, TextPlacement
+from shared.codecs.interface import Encoded, Insight, TextPlacement
 from shared.codecs.registry import register
+from shared.codecs.stream import TILE, Pictures, StreamCodec
 from shared.entropy.scale_branch import IntegerScaleBranch
 from shared.entropy.tables import FrozenTables
 from shared.errors import BundleError, ModelMismatchError, UnknownCodecError
@@ -34,12 +34,10 @@ from shared.networks.tiling import tiles
 from shared.networks.transforms import Y_STRIDE, Z_STRIDE, TransformSet
 from shared.pictures import Picture
 
-__all__ = ["HyperpriorCodec", "open_container", "pixels_of", "shipped_bundle"]
+__all__ = ["HyperpriorCodec", "open_container", "shipped_bundle"]
 
 #: g_a: pictures (B, 3, H, W) around zero and levels (B,) to y.
 AnalysisTransform = Callable[[Tensor, Tensor], Tensor]
-#: Tiles of the transforms, in latents (a side of 1024 pixels).
-TILE = 64
 
 
 def shipped_bundle(name: str) -> Path:
@@ -54,7 +52,7 @@ def pad_to_stride(picture: Picture) -> Picture:
     return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
 
 
-class HyperpriorCodec(InsightCodec):
+class HyperpriorCodec(StreamCodec):
     """A codec made from a bundle: analysis transform, latent codec, synthesis transform.
 
     Args:
@@ -165,40 +163,24 @@ class HyperpriorCodec(InsightCodec):
         container.verify((symbols.z, symbols.y))
         return symbols
 
-    @torch.inference_mode()
-    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
-        """See :meth:`Codec.decode`; the caption is not read."""
+    def read(self, blob: bytes) -> tuple[Container, Tensor]:
+        """See :meth:`StreamCodec.read`."""
         container = self.open(blob)
-        header = container.header
-        symbols = self.unseal(container, header.quality)
-        y_hat = self.latents.reconstruct(symbols, header.quality)
-        picture = self.synthesis(y_hat, header.quality, header.height, header.width)
-        return Decoded(picture, container.crc32c)
+        quality = container.header.quality
+        return container, self.latents.reconstruct(self.unseal(container, quality), quality)
+
+    def pictures(
+        self, y_hat: Tensor, quality: Tensor, captions: Sequence[str | None]
+    ) -> tuple[Pictures, Sequence[float | None]]:
+        """See :meth:`StreamCodec.pictures`; captions are not read."""
+        made = self.in_windows(y_hat, lambda window: self.g_s(window, quality))
+        return made, [None] * len(captions)
 
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:
         """See :meth:`InsightCodec.insight`."""
         container = self.open(blob)
         symbols = self.unseal(container, container.header.quality)
         return Insight(self.latents.bit_map(symbols))
-
-    def synthesis(self, y_hat: Tensor, quality: int, height: int, width: int) -> Picture:
-        """The picture of y_hat (1, M, H/16, W/16), cut to its true size."""
-        rows, columns = y_hat.shape[2:]
-        level = torch.tensor([quality], device=self.device)
-        picture = np.empty((rows * Y_STRIDE, columns * Y_STRIDE, 3), np.uint8)
-        for tile in tiles(rows, columns, TILE, self.halo):
-            window = y_hat[(..., *tile.window(1))]
-            window = window.to(self.dtype, memory_format=torch.channels_last)
-            x: Tensor = self.g_s(window, level)[(..., *tile.inner(Y_STRIDE))]
-            picture[tile.target(Y_STRIDE)] = pixels_of(x)[0]
-        return np.ascontiguousarray(picture[:height, :width])
-
-
-def pixels_of(x: Tensor) -> NDArray[np.uint8]:
-    """Network output (B, 3, H, W) around zero -> (B, H, W, 3) uint8 pixels."""
-    pixels = x.float().add_(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    array: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).cpu().numpy()
-    return array
 
 
 def open_container(blob: bytes, codec: str, model_id: bytes) -> Container:

@@ -15,7 +15,6 @@ other's containers, as any later generator of the stream will.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +24,12 @@ import torch
 from torch import Tensor
 
 from shared.bitstream.container import CODEC_IDS, Container, Header
-from shared.codecs.base import TILE, HyperpriorCodec, open_container, pixels_of, shipped_bundle
+from shared.codecs.base import HyperpriorCodec, open_container, shipped_bundle
 from shared.codecs.hyperprior import LatentSymbols
-from shared.codecs.interface import Decoded, Encoded, Insight, InsightCodec, TextPlacement
+from shared.codecs.interface import Encoded, Insight, TextPlacement
 from shared.codecs.registry import codec_names, get_codec, register
-from shared.errors import BundleError, SidewireError
+from shared.codecs.stream import TILE, Pictures, StreamCodec
+from shared.errors import BundleError
 from shared.generator_bundle import GeneratorBundle, load_generator_bundle
 from shared.networks.generator import SsaGenerator
 from shared.networks.guard import Guard
@@ -44,13 +44,11 @@ __all__ = ["STREAM", "SsaCodec", "ssa_codec"]
 
 #: The name under which containers of this stream go, whichever generator decodes them.
 STREAM = "ssa"
-#: Latents in one pass of the generator: bounds its memory, whatever the batch.
-PASS_LATENTS = 4 * TILE * TILE
 #: Places of each of the generator's masks along an edge of a latent.
 MASK_FACTORS = (1, 2, 4)
 
 
-class SsaCodec(InsightCodec):
+class SsaCodec(StreamCodec):
     """A frozen stream with a generator of its own.
 
     Args:
@@ -157,58 +155,22 @@ class SsaCodec(InsightCodec):
         thumbnail = self.generator.thumbnail(y_hat, quality, self.watcher.side)
         return Conditioning(text, self.watcher(thumbnail, text))
 
-    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
-        """See :meth:`Codec.decode`."""
-        (outcome,) = self.decode_batch([blob], [caption])
-        if isinstance(outcome, SidewireError):
-            raise outcome
-        return outcome
+    def read(self, blob: bytes) -> tuple[Container, Tensor]:
+        """See :meth:`StreamCodec.read`."""
+        container = self.open(blob)
+        return container, self._latents(self._symbols(container), container.header)
 
-    @torch.inference_mode()
-    def decode_batch(
-        self, blobs: Sequence[bytes], captions: Sequence[str | None]
-    ) -> list[Decoded | SidewireError]:
-        """See :meth:`Codec.decode_batch`; pictures of one size share the generator's passes."""
-        outcomes: dict[int, Decoded | SidewireError] = {}
-        shapes: dict[tuple[int, int], list[tuple[int, Container, Tensor]]] = defaultdict(list)
-        for place, blob in enumerate(blobs):
-            try:
-                container = self.open(blob)
-                latents = self._latents(self._symbols(container), container.header)
-            except SidewireError as error:
-                outcomes[place] = error
-            else:
-                shape = (container.header.height, container.header.width)
-                shapes[shape].append((place, container, latents))
-        for (height, width), group in shapes.items():
-            places = -(-height // Y_STRIDE) * -(-width // Y_STRIDE)
-            fit = max(1, PASS_LATENTS // min(places, TILE * TILE))
-            for start in range(0, len(group), fit):
-                part = group[start : start + fit]
-                y_hat = torch.cat([latent for _, _, latent in part])
-                levels = [container.header.quality for _, container, _ in part]
-                quality = torch.tensor(levels, device=self.device)
-                words = self.words([captions[place] for place, _, _ in part], y_hat, quality)
-                pictures = self.synthesis(y_hat, quality, words)
-                for index, (place, container, _) in enumerate(part):
-                    picture = np.ascontiguousarray(pictures[index, :height, :width])
-                    read = bool(captions[place]) and self.text is TextPlacement.DECODER
-                    trust = None
-                    if read:
-                        trust = 1.0 if words.trust is None else float(words.trust[index])
-                    outcomes[place] = Decoded(picture, container.crc32c, trust)
-        return [outcomes[place] for place in range(len(blobs))]
-
-    def synthesis(self, y_hat: Tensor, quality: Tensor, words: Conditioning) -> Picture:
-        """Pictures (B, 16h, 16w, 3) uint8 of y_hat (B, M, h, w); large ones run in windows."""
-        count, _, rows, columns = y_hat.shape
-        pictures = np.empty((count, rows * Y_STRIDE, columns * Y_STRIDE, 3), np.uint8)
-        for tile in tiles(rows, columns, TILE, self.halo):
-            window = y_hat[(..., *tile.window(1))]
-            window = window.to(self.dtype, memory_format=torch.channels_last)
-            x = self.generator(window, quality, words)[(..., *tile.inner(Y_STRIDE))]
-            pictures[(slice(None), *tile.target(Y_STRIDE))] = pixels_of(x)
-        return pictures
+    def pictures(
+        self, y_hat: Tensor, quality: Tensor, captions: Sequence[str | None]
+    ) -> tuple[Pictures, Sequence[float | None]]:
+        """See :meth:`StreamCodec.pictures`."""
+        words = self.words(captions, y_hat, quality)
+        made = self.in_windows(y_hat, lambda window: self.generator(window, quality, words))
+        trust = [1.0] * len(captions) if words.trust is None else words.trust.tolist()
+        reads = self.text is TextPlacement.DECODER
+        return made, [
+            one if caption and reads else None for one, caption in zip(trust, captions, strict=True)
+        ]
 
     @torch.inference_mode()
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:
