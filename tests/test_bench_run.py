@@ -122,15 +122,14 @@ def test_what_was_measured_before_a_stop_is_reported(
 ) -> None:
     write_feed(tmp_path / "feed.parquet", ROWS, 2000)
     out = tmp_path / "report"
-    running = subprocess.Popen(
-        command(
-            *("bench", "--out", out, "--feed", tmp_path / "feed.parquet", "--codec", "sealed"),
-            *("--decoder", "benchmark-noop", "--sink", "none", "--no-captions", "--frames", 40),
-            *("--width", 0, "--repeats", 20, "--most-repeats", 20),
-        ),
-        stderr=subprocess.PIPE,
-        text=True,
+    words = command(
+        *("bench", "--out", out, "--feed", tmp_path / "feed.parquet", "--codec", "sealed"),
+        *("--decoder", "benchmark-noop", "--sink", "none", "--no-captions", "--frames", 40),
+        *("--width", 0, "--repeats", 20, "--most-repeats", 20),
     )
+    # A shell's background jobs ignore SIGINT, and so would all that they start.
+    heeding = ("env", "--default-signal=INT", *words)
+    running = subprocess.Popen(heeding, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     said = iter(running.stderr.readline, "")
     assert any("repeat 2" in line for line in said)
