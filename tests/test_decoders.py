@@ -6,6 +6,10 @@ import asyncio
 import io
 import os
 import re
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -376,5 +380,126 @@ def test_no_batch_is_over_the_limit(tmp_path: Path) -> None:
                 await pool.until_under_way(1)
                 pool.gate.release()
         assert pool.sizes == [4, 4, 2]
+
+    asyncio.run(scenario())
+
+
+# Decoders that die
+
+
+async def stopped(pid: int) -> None:
+    """Until a child of this process stops."""
+    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
+def test_killed_in_mid_batch_loses_nothing(strip: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.second:pause")
+        async with started() as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode(named("first", "second", "third")))
+            await stopped(pid)
+            monkeypatch.delenv("SIDEWIRE_FAULT")
+            os.kill(pid, signal.SIGKILL)
+            assert_decoded(await decoding, strip)
+            assert pool.pids != [pid]
+
+    asyncio.run(scenario())
+
+
+def test_task_that_kills_its_decoder_fails_and_its_neighbours_do_not(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.poison:kill")
+        async with started() as pool:
+            first, poison, last = await pool.decode(named("first", "poison", "last"))
+            assert isinstance(poison, DecodeFailure)
+            assert "died 3 times" in poison.reason
+            assert_decoded([first, last], strip)
+            # The pool is as good as new.
+            assert_decoded(await pool.decode(named("after")), strip)
+
+    asyncio.run(scenario())
+
+
+def test_decoder_that_does_not_answer_is_replaced(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.stuck:pause")
+        async with started(timeout=2.0) as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode(named("stuck")))
+            await stopped(pid)
+            monkeypatch.delenv("SIDEWIRE_FAULT")
+            assert_decoded(await decoding, strip)
+            assert pool.pids != [pid]
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_batch_does_not_answer_the_next(
+    strip: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.abandoned:pause")
+        async with started() as pool:
+            (pid,) = pool.pids
+            decoding = asyncio.create_task(pool.decode([task(container("parrots"), "abandoned")]))
+            await stopped(pid)
+            decoding.cancel()
+            assert_decoded(await pool.decode(named("next")), strip)
+
+    asyncio.run(scenario())
+
+
+def test_signals_to_the_whole_group_are_the_gateways(strip: Picture) -> None:
+    async def scenario() -> None:
+        async with started() as pool:
+            pids = pool.pids
+            for pid in pids:
+                os.kill(pid, signal.SIGINT)
+                os.kill(pid, signal.SIGTERM)
+            assert_decoded(await pool.decode(named("draining")), strip)
+            assert pool.pids == pids
+
+    asyncio.run(scenario())
+
+
+def test_decoders_die_with_a_gateway_that_is_killed() -> None:
+    command = [sys.executable, "-c", GATEWAY, str(BUNDLE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
+        pids = [int(pid) for pid in gateway.stdout.readline().split()]
+        handles = [os.pidfd_open(pid) for pid in pids]
+        gateway.kill()
+    assert len(handles) == 2
+    for handle in handles:
+        readable, _, _ = select.select([handle], [], [], 60)
+        os.close(handle)
+        assert readable, "the decoder outlived its gateway"
+
+
+# Without decoding
+
+
+def test_gateway_loads_no_torch() -> None:
+    program = (
+        "import receiver.decoders.processes, receiver.delivery, sys; print('torch' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"
+
+
+def test_noop_pool_names_itself_and_echoes_on_request() -> None:
+    async def scenario() -> None:
+        (codec,) = await NoOpPool().start()
+        assert codec.name == "benchmark-noop"
+        tasks = named("a", "b")
+        assert await NoOpPool().decode(tasks) == [DecodeResult(b"", "")] * 2
+        echoed = await NoOpPool(echo=True).decode(tasks)
+        assert echoed == [DecodeResult(container("strip"), "application/x-sidewire")] * 2
 
     asyncio.run(scenario())
