@@ -13,7 +13,14 @@ from torch import Tensor
 from shared.networks.transforms import HyperpriorSize
 from training.stage1 import lambdas
 
-__all__ = ["Stage1Config", "load_config"]
+__all__ = ["Stage1Config", "load_config", "rate_factor"]
+
+
+def rate_factor(step: int, steps: int, warmup_steps: int, decay_fraction: float) -> float:
+    """Learning-rate factor at ``step`` of ``steps``: warm-up, a plateau, a linear fall over the last part."""
+    rise = min(1.0, (step + 1) / max(1, warmup_steps))
+    fall = max(1.0, decay_fraction * steps)
+    return rise * min(1.0, (steps - step) / fall)
 
 
 class Stage1Config(BaseModel):
@@ -60,9 +67,7 @@ class Stage1Config(BaseModel):
 
     def rate_factor(self, step: int) -> float:
         """Learning-rate factor at ``step``: warm-up, a plateau, a linear fall."""
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        fall = max(1.0, self.decay_fraction * self.steps)
-        return rise * min(1.0, (self.steps - step) / fall)
+        return rate_factor(step, self.steps, self.warmup_steps, self.decay_fraction)
 
     def digest(self) -> str:
         """Hash of the settings, for provenance."""

@@ -30,6 +30,7 @@ from shared.metrics import ms_ssim, psnr
 from shared.peer_curve import PeerCurve, PeerPoint
 from shared.pictures import Picture, picture_from_bytes
 from training.checkpoint import write_state
+from training.config import rate_factor
 from training.data import PictureStore
 from training.drive import CHECKPOINT, drive
 from training.muon import muon_and_adamw
@@ -127,11 +128,9 @@ class PeerRun:
         self.step, self.seconds = 0, 0.0
 
     def _rate(self) -> float:
-        """Learning rate of this step: warm-up, a plateau, a linear fall."""
         config = self.config
-        rise = min(1.0, (self.step + 1) / max(1, config.warmup_steps))
-        fall = max(1.0, config.decay_fraction * self.steps)
-        return config.learning_rate * rise * min(1.0, (self.steps - self.step) / fall)
+        factor = rate_factor(self.step, self.steps, config.warmup_steps, config.decay_fraction)
+        return config.learning_rate * factor
 
     def loss(self, model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """Bits a pixel and mean squared error (pixels in 0..1) of pictures (B, 3, H, W)."""
