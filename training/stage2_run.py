@@ -137,7 +137,7 @@ def export_generator(run: Stage2Run, data: GeneratorData, folder: Path) -> Gener
             data_digest=data.pictures.digest,
             seed=config.seed,
             distortion_steps=min(run.step, config.distortion_steps),
-            adversarial_steps=max(0, run.step - config.distortion_steps),
+            adversarial_steps=max(0, run.step - config.adversarial_from),
             hours=round(run.seconds / 3600, 2),
         ),
     )
