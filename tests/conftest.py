@@ -1,10 +1,11 @@
-"""Pictures that ship with the project, and the bundles that the tests decode with."""
+"""What all tests share: pictures that ship, bundles to decode with, and how properties are tried out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
 from shared.bundle import load_bundle
@@ -14,6 +15,10 @@ from shared.networks.precision import Precision
 from shared.pictures import Picture, picture_from_bytes
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,6 @@ def mutate(blob: bytes, changes: list[tuple[str, int, int]]) -> bytes:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

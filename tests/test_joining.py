@@ -248,8 +248,8 @@ class Refining(Joining):
 
 TestJoining = Joining.TestCase
 TestRefining = Refining.TestCase
-TestJoining.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
-TestRefining.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestJoining.settings = settings(max_examples=300, stateful_step_count=60)
+TestRefining.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 def decodes(steps: Sequence[Step]) -> list[tuple[int, str | None, bool]]:

@@ -32,7 +32,6 @@ from tests.wire_client import CAPTIONS, CODEC, DECODED, IMAGES, SMALL, Local, go
 T = TypeVar("T")
 QUICK = settings(
     max_examples=250,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
