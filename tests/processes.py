@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.benchmarks.processes import Program, state_of
+from cluster.trials.processes import Program, state_of
 
 __all__ = ["children", "delivered", "until", "until_delivered", "until_paused"]
 

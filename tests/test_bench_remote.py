@@ -26,7 +26,7 @@ from cluster.bench.options import BenchError, BenchOptions
 from cluster.bench.remote_senders import LoadPart
 from cluster.bench.sender_process import CaptionPlan, SendPlan, SendReport
 from cluster.bench.usage import descendants, seen_processes
-from cluster.benchmarks.processes import command
+from cluster.trials.processes import command
 from sender.settings import CaptionSettings
 from shared.errors import LimitError
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.bench.rows import PARTS
-from cluster.benchmarks.processes import command
-from cluster.benchmarks.wire import write_feed
 from cluster.console import EXIT_WORK_LEFT
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import command
 
 ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
 FRAMES = ROWS * SENDERS * REPEATS

@@ -24,10 +24,10 @@ import pytest
 from PIL import Image
 
 from cluster.benchmarks.bounce import bounce
-from cluster.benchmarks.effects import Delivered, as_sent, folder_deliveries, judge
-from cluster.benchmarks.frames import frame, words
-from cluster.benchmarks.processes import Ends, Program, state_of
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.effects import Delivered, as_sent, folder_deliveries, judge
+from cluster.trials.feed import write_feed
+from cluster.trials.frames import frame, words
+from cluster.trials.processes import Ends, Program, state_of
 from shared.codecs.base import HyperpriorCodec
 from shared.wire.v1.types_pb2 import Disposition
 from tests.conftest import GOLDEN

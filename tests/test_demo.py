@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from cluster.benchmarks.processes import command
 from cluster.demo.items import Item, feed_items
 from cluster.demo.newsroom import choose_words
+from cluster.trials.processes import command
 from receiver.viewer.desk import Controls
 from receiver.viewer.overlays import overlay_png
 from receiver.viewer.page import render_page

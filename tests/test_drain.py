@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.benchmarks.effects import Verdict, as_sent, folder_deliveries, judge
-from cluster.benchmarks.processes import Ends, Program, result
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.effects import Verdict, as_sent, folder_deliveries, judge
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Ends, Program, result
 from tests.processes import until, until_delivered, until_paused
 
 FRAMES, PAYLOAD_BYTES = 120, 600

@@ -10,9 +10,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cluster.benchmarks.effects import as_sent, folder_deliveries, judge
-from cluster.benchmarks.processes import Ends, Program
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.effects import as_sent, folder_deliveries, judge
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Ends, Program
 from tests.network.namespaces import cable, why_impossible
 from tests.network.proxy import FaultProxy, Faults
 from tests.processes import until, until_delivered

@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cluster.benchmarks.frames import sequence_number
-from cluster.benchmarks.processes import Program, receiver, result
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.feed import write_feed
+from cluster.trials.frames import sequence_number
+from cluster.trials.processes import Program, receiver, result
 from shared.wire.channels import DELIVERY_BYTES, client_channel
 from shared.wire.ownership import owner
 from shared.wire.security import ClientSecurity

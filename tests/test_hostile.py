@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from cluster.benchmarks.processes import receiver
+from cluster.trials.processes import receiver
 from receiver.attachment import MOST_REFUSALS
 from receiver.decoders.noop import NoOpPool
 from receiver.flow import Quota

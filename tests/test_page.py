@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cluster.benchmarks.processes import command
+from cluster.trials.processes import command
 from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE, write_demo_feed
 

@@ -28,11 +28,11 @@ from cluster.actors.pool import RayPool
 from cluster.actors.roster import DecoderState, PoolSpec, PoolStatus
 from cluster.actors.runtime import connected
 from cluster.actors.supervisor import find_supervisor
-from cluster.benchmarks.effects import Delivered, folder_deliveries, judge
-from cluster.benchmarks.frames import frame as sealed
-from cluster.benchmarks.frames import words
-from cluster.benchmarks.processes import Ends, Program
 from cluster.benchmarks.sleeping import SleepingSettings
+from cluster.trials.effects import Delivered, folder_deliveries, judge
+from cluster.trials.frames import frame as sealed
+from cluster.trials.frames import words
+from cluster.trials.processes import Ends, Program
 from receiver.decoders.interface import SwapError
 from receiver.decoders.worker import PictureFormat, Settings
 from receiver.settings import ReceiveSettings

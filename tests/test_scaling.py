@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.benchmarks.frames import frame
 from cluster.benchmarks.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
+from cluster.trials.frames import frame
 from receiver.decoders.batches import BatchDecoder, InspectTask, check_successor
 from receiver.decoders.interface import SwapError
 from receiver.work import DecodeResult, DecodeTask, Frame, Key

@@ -11,8 +11,8 @@ import pytest
 import trustme
 import yaml
 
-from cluster.benchmarks.processes import Receiver, command, receiver
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Receiver, command, receiver
 
 SENDERS = {"desk": "desk-secret", "field": "field-secret"}
 

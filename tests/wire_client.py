@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from cluster.benchmarks.frames import frame
+from cluster.trials.frames import frame
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
 from receiver.gateway import Gateway, Listen

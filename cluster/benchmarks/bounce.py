@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cluster.benchmarks.effects import Verdict, as_sent, judge, parquet_deliveries
-from cluster.benchmarks.processes import Ends, Program
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.effects import Verdict, as_sent, judge, parquet_deliveries
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Ends, Program
 
 __all__ = ["Bounced", "bounce", "main"]
 

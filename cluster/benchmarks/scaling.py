@@ -32,10 +32,10 @@ from cluster.actors.roster import PoolSpec
 from cluster.actors.runtime import ENVIRONMENT, connected
 from cluster.actors.supervisor import find_supervisor
 from cluster.bench.usage import cpu_seconds
-from cluster.benchmarks.processes import Program
 from cluster.benchmarks.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
-from cluster.benchmarks.wire import write_feed
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Program
 from receiver.settings import ReceiveSettings
 
 __all__ = ["main"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.benchmarks.frames import HEADER
+from cluster.trials.frames import HEADER
 from receiver.decoders.batches import InspectTask, Results, StreamTerms
 from receiver.decoders.interface import SwapError
 from receiver.work import DecodeResult, DecodeTask
@@ -45,7 +45,7 @@ class SleepingSettings:
 
 
 class SleepingDecoder:
-    """Decodes the frames of :mod:`cluster.benchmarks.frames` to empty pictures."""
+    """Decodes the frames of :mod:`cluster.trials.frames` to empty pictures."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

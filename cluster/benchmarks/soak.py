@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.benchmarks.processes import Program, receiver
-from cluster.benchmarks.wire import ROWS, sidewire_rate, write_feed
+from cluster.benchmarks.wire import ROWS, sidewire_rate
+from cluster.trials.feed import write_feed
+from cluster.trials.processes import Program, receiver
 
 __all__ = ["main", "resident_bytes"]
 

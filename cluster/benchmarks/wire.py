@@ -17,33 +17,18 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from cluster.benchmarks.echo import echo_seconds
-from cluster.benchmarks.frames import frame, words
-from cluster.benchmarks.processes import receiver, result
+from cluster.trials.feed import write_feed
+from cluster.trials.frames import frame, words
+from cluster.trials.processes import receiver, result
 from shared.wire.checksums import caption_crc, frame_crc
 from shared.wire.v1 import caption_channel_pb2, image_channel_pb2
 
-__all__ = ["main", "write_feed"]
+__all__ = ["main"]
 
 #: Different frames in the feed; it is repeated.
 ROWS = 500
 GRPC_PREFIX = 5
-
-
-def write_feed(path: Path, rows: int, payload_bytes: int) -> None:
-    """A feed of sealed frames and their captions."""
-    frames = [frame(seq, payload_bytes) for seq in range(rows)]
-    table = pa.table(
-        {
-            "id": [one.name for one in frames],
-            "image": [one.container for one in frames],
-            "captions": [[words(one.seq).text] for one in frames],
-        }
-    )
-    pq.write_table(table, path, row_group_size=64)
 
 
 def messages(rows: int, payload_bytes: int) -> tuple[list[bytes], list[bytes]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from cluster.benchmarks.frames import frame, sequence_number, words
+from cluster.trials.frames import frame, sequence_number, words
 from receiver.work import DECODED
 from shared.wire.v1.types_pb2 import Disposition
 
