@@ -1,1 +1,1 @@
-"""What tests and benchmarks try Sidewire out with: real processes, made-up frames, a judge of what comes out."""
+"""What tests and benchmarks share to try Sidewire out: processes, made-up frames and feeds, a judge."""
