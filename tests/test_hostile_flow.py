@@ -12,7 +12,7 @@ import pytest
 from receiver.attachment import MOST_REFUSALS
 from receiver.flow import Quota
 from shared.wire.errors import Reason
-from shared.wire.limits import Limits, Window
+from shared.wire.limits import READ_AHEAD, Limits, Window
 from shared.wire.v1 import types_pb2 as wire
 from tests.hostile import WITH_TEXT, GatedPool, goes_on, goes_on_with_words
 from tests.wire_client import CAPTIONS, DECODED, IMAGES, SMALL, good, receiving
@@ -22,7 +22,7 @@ def test_a_flood_of_captions_without_pictures(tmp_path: Path) -> None:
     """The window holds, the rest is refused, and what was held ends when its time is over."""
 
     async def run() -> None:
-        async with receiving(tmp_path, caption_ttl=1.0) as local:
+        async with receiving(tmp_path, caption_ttl=5.0) as local:
             peer = await local.peer()
             images, words = await local.both(peer)
             window = SMALL.caption_window.frames
@@ -131,7 +131,7 @@ def test_a_flood_of_frames_over_the_credit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channel", [IMAGES, CAPTIONS])
 def test_a_client_that_never_reads_is_not_read(tmp_path: Path, channel: Any) -> None:
-    """What it is to be told piles up no further than stated; it is all said in the end."""
+    """What it is to be told piles up no further than stated, nor does what it sends; it is all said in the end."""
 
     async def run() -> None:
         async with receiving(tmp_path) as local:
@@ -139,12 +139,12 @@ def test_a_client_that_never_reads_is_not_read(tmp_path: Path, channel: Any) -> 
             (session,) = local.registry
             flow = session.images if channel == IMAGES else session.captions
             (attached,) = local.gateway._channels[channel == CAPTIONS]._attachments.values()
-            written, enough = 0, False
+            size, written, enough = 2000, 0, False
 
             async def send() -> None:
                 nonlocal written
                 while not enough:
-                    await talk.send_raw(b"\xff" * 2000)
+                    await talk.send_raw(b"\xff" * size)
                     written += 1
 
             sending = asyncio.create_task(send())
@@ -156,6 +156,8 @@ def test_a_client_that_never_reads_is_not_read(tmp_path: Path, channel: Any) -> 
                     piled = max(piled, len(attached._refusals))
             assert flow.received < written
             assert MOST_REFUSALS < piled <= MOST_REFUSALS + 1
+            # And the client's gRPC keeps a little of what it was given to write.
+            assert (written - flow.received) * size < READ_AHEAD + (256 << 10)
             enough = True
             await talk.until(sending.done)
             await talk.until(lambda: len(talk.refusals) == written)

@@ -7,7 +7,7 @@ import re
 
 import grpc
 
-from shared.wire.limits import MESSAGE_OVERHEAD, Limits
+from shared.wire.limits import MESSAGE_OVERHEAD, READ_AHEAD, Limits
 from shared.wire.security import ClientSecurity
 
 __all__ = [
@@ -85,6 +85,10 @@ def server_options(limits: Limits) -> Options:
         ("grpc.max_send_message_length", DELIVERY_BYTES),
         # Twice as often as our clients ask; more than that is an attack.
         ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+        # gRPC's own estimate of the window only grows: whenever a busy receiver is late with an answer it
+        # looks like a longer line, and what senders may have in its buffers has no bound.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", READ_AHEAD),
         # Otherwise a second receiver could share the port, and take half of the connections.
         ("grpc.so_reuseport", 0),
     ]

@@ -1,4 +1,7 @@
-"""What a receiver takes, in bytes and counts. Everything is checked before anything is kept."""
+"""What a receiver takes, in bytes and counts. Everything is checked before anything is kept.
+
+docs/protocol.md adds up, under Memory, what a stream can make a receiver use.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,22 @@ from dataclasses import dataclass
 from shared.pictures import LARGEST_SIDE
 from shared.wire.v1 import types_pb2
 
-__all__ = ["CONTENT_ID_BYTES", "MESSAGE_OVERHEAD", "OUTCOMES_IN_ACK", "Limits", "Window"]
+__all__ = [
+    "CONTENT_ID_BYTES",
+    "MESSAGE_OVERHEAD",
+    "OUTCOMES_IN_ACK",
+    "READ_AHEAD",
+    "Limits",
+    "Window",
+]
 
 CONTENT_ID_BYTES = 16
 #: Longest stream id, in characters.
 STREAM_ID_LENGTH = 64
 #: Room in a gRPC message beside a container or a caption.
 MESSAGE_OVERHEAD = 4096
+#: Bytes of a call that HTTP/2 lets a client send before they are read, beside the message that is being read.
+READ_AHEAD = 1 << 20
 #: Most outcomes in one ack.
 OUTCOMES_IN_ACK = 1024
 
@@ -28,7 +40,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one receiver. The defaults hold some 100 MB a stream in the worst case."""
+    """The limits of one receiver. With the defaults a stream takes up to 120 MiB of its memory."""
 
     frame_bytes: int = 8 << 20
     picture_pixels: int = LARGEST_SIDE * LARGEST_SIDE
