@@ -63,7 +63,8 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
         self._build = build
         self._timeout = timeout
         self._process: Process | None = None
-        self._creation = asyncio.Lock()
+        #: Held while the process is created, and while it ends.
+        self._life = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +79,7 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
             WorkerDiedError: the process ended meanwhile, took too long or could not be created.
         """
         try:
-            async with self._creation:
+            async with self._life:
                 # The loop's own thread does it: Linux takes the end of that thread for the parent's.
                 command = (sys.executable, "-c", PROGRAM, str(os.getpid()), *sys.path)
                 # Answers are read whole, so a limit would save nothing; and a paused pipe never shows
@@ -104,14 +105,15 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
         return answer
 
     async def stop(self) -> None:
-        """End it at once; who waits for its answer gets WorkerDiedError."""
-        async with self._creation:
+        """End it at once, and wait until it is gone; who waits for its answer gets WorkerDiedError."""
+        # Also while another stop is under way: whoever returns from here leaves no process behind.
+        async with self._life:
             process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+            if process is None:
+                return
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     async def _ask(self, request: object, timeout: float) -> Any:
         try:

@@ -1,16 +1,29 @@
-"""Watching real processes: until one stops itself at a fail point, until something has come out."""
+"""Watching real processes: which there are, until one stops itself at a fail point, or something is out."""
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from cluster.trials.processes import Program, state_of
 
-__all__ = ["children", "delivered", "until", "until_delivered", "until_paused"]
+__all__ = [
+    "children",
+    "delivered",
+    "existing",
+    "started_here",
+    "until",
+    "until_delivered",
+    "until_paused",
+]
 
-PATIENCE = 60.0
+#: Far beyond what anything takes: what never comes fails the test.
+PATIENCE = 120.0
 LOOK_SECONDS = 0.01
 
 
@@ -36,6 +49,28 @@ def children(pid: int) -> list[int]:
     """Processes that a process has started, the oldest first."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
     return sorted(int(child) for one in lists for child in one.read_text().split())
+
+
+@contextmanager
+def started_here() -> Iterator[list[int]]:
+    """The processes that this one starts meanwhile, in a list that grows.
+
+    What else it has for children, of other tests and on their way out perhaps, is not among them.
+    """
+    pids: list[int] = []
+    begin = subprocess.Popen.__init__
+
+    def note(process: subprocess.Popen[bytes], *words: Any, **options: Any) -> None:
+        begin(process, *words, **options)
+        pids.append(process.pid)
+
+    with mock.patch.object(subprocess.Popen, "__init__", note):
+        yield pids
+
+
+def existing(pids: Collection[int]) -> list[int]:
+    """Those that are there, be it as what their parent has not yet heard the end of."""
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def delivered(sink: Path) -> int:

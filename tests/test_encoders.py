@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -32,6 +31,7 @@ from shared.codecs.base import HyperpriorCodec
 from shared.errors import BundleError, LimitError, QualityError, SidewireError, UnknownCodecError
 from shared.feed import FeedError
 from tests.conftest import GOLDEN
+from tests.processes import existing, started_here
 
 QUALITY = 1
 AHEAD = 4
@@ -93,11 +93,9 @@ async def encode_all(
         return [result async for result in results]
 
 
-def process_ids() -> set[int]:
-    """Of this process's children that are workers."""
-    me = os.getpid()
-    children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
-    return {int(pid) for pid in children if b"workers" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+def process_ids(pool: EncoderPool) -> set[int]:
+    """Of the pool's processes that live."""
+    return {one.pid for one in pool._processes if one.pid is not None and existing([one.pid])}
 
 
 class Counted:
@@ -224,19 +222,19 @@ def test_a_source_that_never_goes_on_holds_nobody_up(loop: Loop, pool: EncoderPo
 
 
 def test_interrupts_do_not_reach_the_processes(loop: Loop, pool: EncoderPool) -> None:
-    before = process_ids()
+    before = process_ids(pool)
     for pid in before:
         os.kill(pid, signal.SIGINT)
     for seq, result in enumerate(loop.run(encode_all(pool, map(picture, range(4))))):
         check(result, seq)
-    assert process_ids() == before
+    assert process_ids(pool) == before
     assert len(before) == 2
 
 
 def test_killed_processes_are_replaced_and_their_pictures_tried_again(
     loop: Loop, pool: EncoderPool
 ) -> None:
-    before = process_ids()
+    before = process_ids(pool)
 
     async def consume() -> list[EncodedPicture | UnencodablePicture]:
         source = Counted(wanted=AHEAD)
@@ -248,8 +246,9 @@ def test_killed_processes_are_replaced_and_their_pictures_tried_again(
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
             taken = [await first] + [await anext(results) for _ in range(9)]
-            assert len(process_ids()) == 2
-            assert not process_ids() & before
+            assert len(process_ids(pool)) == 2
+            assert not process_ids(pool) & before
+            assert existing(before) == []
             return taken
 
     for seq, result in enumerate(loop.run(consume())):
@@ -265,9 +264,10 @@ def test_deaths_at_different_pictures_cost_none(
 
     async def consume() -> list[EncodedPicture | UnencodablePicture]:
         await pool.start()
-        before = process_ids()
+        before = process_ids(pool)
         results = await encode_all(pool, map(picture, range(6)))
-        assert process_ids() != before
+        assert process_ids(pool) != before
+        assert existing(before) == []
         await pool.close()
         return results
 
@@ -300,9 +300,8 @@ def test_close_ends_what_is_under_way(loop: Loop) -> None:
     pool = EncoderPool("base", QUALITY, processes=1, ahead=AHEAD, bundle=BUNDLE)
 
     async def consume() -> None:
-        others = process_ids()
         await pool.start()
-        (pid,) = process_ids() - others
+        (pid,) = process_ids(pool)
         os.kill(pid, signal.SIGSTOP)
         source = Counted(wanted=AHEAD)
         async with aclosing(pool.encode(iter(source))) as results:
@@ -311,7 +310,7 @@ def test_close_ends_what_is_under_way(loop: Loop) -> None:
             await pool.close()
             with pytest.raises(SidewireError, match="the encoding process was stopped"):
                 await first
-        assert process_ids() == others
+        assert existing([pid]) == []
 
     loop.run(consume())
 
@@ -355,15 +354,17 @@ def test_wrong_settings_are_typed_at_start(loop: Loop, tmp_path: Any) -> None:
         EncoderPool("base", 9, 2, 1, BUNDLE): QualityError("base has no quality 9; choose one of"),
         EncoderPool("base", QUALITY, 1, 1, tmp_path): BundleError(str(tmp_path)),
     }
-    before = process_ids()
 
     async def start_all() -> list[BaseException | None]:
         return await asyncio.gather(*(pool.start() for pool in pools), return_exceptions=True)
 
-    for error, wanted in zip(loop.run(start_all()), pools.values(), strict=True):
+    with started_here() as pids:
+        errors = loop.run(start_all())
+    for error, wanted in zip(errors, pools.values(), strict=True):
         assert type(error) is type(wanted)
         assert str(wanted) in str(error)
-    assert process_ids() == before
+    assert len(pids) >= len(pools)
+    assert existing(pids) == []
 
 
 def test_a_process_that_dies_at_once_is_not_started_for_ever(

@@ -16,6 +16,7 @@ import pytest
 
 from shared.errors import LimitError, SidewireError, UnknownCodecError, reason_of
 from shared.workers import WorkerDiedError, WorkerProcess
+from tests.processes import existing, started_here
 
 #: Signals that a process sends itself when it is asked by their name.
 SIGNALS = {one.name.encode(): one for one in (signal.SIGKILL, signal.SIGSTOP)}
@@ -41,23 +42,19 @@ def build_nothing(error: Exception) -> tuple[int, Callable[[bytes], bytes]]:
     raise error
 
 
-def children() -> set[int]:
-    me = os.getpid()
-    return set(map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split()))
-
-
 @asynccontextmanager
 async def echoing(timeout: float = GENEROUS) -> AsyncIterator[EchoWorker]:
     """A worker that has been started; at the end no process is left."""
-    before = children()
-    worker = EchoWorker("echo process", build_echo, timeout)
-    assert await worker.start() == worker.pid
-    try:
-        yield worker
-    finally:
-        await worker.stop()
+    with started_here() as pids:
+        worker = EchoWorker("echo process", build_echo, timeout)
+        assert await worker.start() == worker.pid
+        assert pids == [worker.pid]
+        try:
+            yield worker
+        finally:
+            await worker.stop()
     assert worker.pid is None
-    assert children() == before
+    assert existing(pids) == []
 
 
 async def stopped(pid: int) -> None:
@@ -126,17 +123,31 @@ def test_stop_ends_what_is_under_way() -> None:
     asyncio.run(scenario())
 
 
+def test_whoever_stops_it_waits_until_it_is_gone() -> None:
+    async def scenario() -> None:
+        async with echoing() as worker:
+            pid = worker.pid
+            other = asyncio.create_task(worker.stop())
+            await asyncio.sleep(0)  # it has taken the process away to end it
+            await worker.stop()
+            assert existing([pid]) == []
+            await other
+
+    asyncio.run(scenario())
+
+
 def test_stop_never_misses_a_process_that_is_being_started() -> None:
     async def scenario(turns: int) -> None:
-        before = children()
         worker = EchoWorker("echo process", build_echo, GENEROUS)
-        starting = asyncio.create_task(worker.start())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await worker.stop()
-        with pytest.raises(WorkerDiedError):
-            await starting
-        assert children() == before
+        with started_here() as pids:
+            starting = asyncio.create_task(worker.start())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await worker.stop()
+            with pytest.raises(WorkerDiedError):
+                await starting
+        assert len(pids) == 1
+        assert existing(pids) == []
 
     for turns in range(1, 8):
         asyncio.run(scenario(turns))
