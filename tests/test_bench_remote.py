@@ -29,6 +29,7 @@ from cluster.bench.usage import descendants, seen_processes
 from cluster.trials.processes import command
 from sender.settings import CaptionSettings
 from shared.errors import LimitError
+from tests.processes import existing, until
 
 ROWS, WARMUP, SENDERS = 8, 2, 2
 #: Far beyond what anything here takes.
@@ -136,6 +137,14 @@ cluster.shutdown()
 """
 
 
+def is_sender(pid: int) -> bool:
+    """Whether it is an actor's process; what has ended meanwhile is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::LoadPart")
+    except OSError:
+        return False
+
+
 class TwoNodes:
     """A cluster that runs, and what ``sidewire bench`` needs to reach it.
 
@@ -181,11 +190,7 @@ class TwoNodes:
 
     def senders(self) -> list[int]:
         """Processes of the actors."""
-        return [
-            pid
-            for pid in descendants(self.process.pid)
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::LoadPart")
-        ]
+        return [pid for pid in descendants(self.process.pid) if is_sender(pid)]
 
     def stop(self) -> None:
         self.process.communicate(timeout=PATIENCE)
@@ -226,7 +231,7 @@ def test_senders_on_two_nodes_lose_nothing_and_keep_time(
         assert row["due_s"] >= -unsure
         assert row["encoded_s"] <= row["arrived_s"] + unsure
         assert row["committed_s"] <= row["ended_s"] + unsure
-    assert two_nodes.senders() == []
+    until(lambda: two_nodes.senders() == [], "Ray ends the actors")
     assert list(two_nodes.folder.glob("sidewire-*")) == []
 
 
@@ -242,4 +247,4 @@ def test_a_sender_that_dies_ends_the_run_with_one_line(tmp_path: Path, two_nodes
     (line,) = said.strip().splitlines()
     assert line.startswith("sidewire: the load sender ")
     assert line.endswith(" ended: The actor is dead because its worker process has died")
-    assert not Path(f"/proc/{second}").exists()
+    until(lambda: existing([second]) == [], "Ray ends the other actor")

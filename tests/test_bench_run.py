@@ -134,7 +134,7 @@ def test_what_was_measured_before_a_stop_is_reported(
     said = iter(running.stderr.readline, "")
     assert any("repeat 2" in line for line in said)
     running.send_signal(number)
-    _, rest = running.communicate(timeout=60)
+    _, rest = running.communicate(timeout=120)
     assert running.returncode == EXIT_WORK_LEFT
     assert f"stopped; {out} has what was measured before" in rest
     assert "Traceback" not in rest

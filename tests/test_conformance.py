@@ -50,7 +50,7 @@ def receiver(folder: Path, program: Sequence[str], *settings: str) -> Iterator[l
             ready = json.loads(line)
             yield ["receiver", "--images", ready["images"], "--captions", ready["captions"]]
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, log.read_text()

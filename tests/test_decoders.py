@@ -428,7 +428,8 @@ def test_decoder_that_does_not_answer_is_replaced(
 ) -> None:
     async def scenario() -> None:
         monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.stuck:pause")
-        async with started(timeout=2.0) as pool:
+        # That long the next one may take, too.
+        async with started(timeout=10.0) as pool:
             (pid,) = pool.pids
             decoding = asyncio.create_task(pool.decode(named("stuck")))
             await stopped(pid)

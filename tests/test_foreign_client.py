@@ -64,7 +64,7 @@ def receiver(folder: Path) -> Iterator[Receiver]:
             assert ready["ready"] is True
             yield Receiver(ready["images"], ready["captions"], sink)
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, log.read_text()

@@ -97,7 +97,6 @@ def test_a_large_claim_with_a_small_payload_costs_nothing(golden_codec: Hyperpri
     assert peak < 1 << 20
 
 
-@pytest.mark.timeout(60)
 def test_random_payloads_end_and_are_refused(golden_codec: HyperpriorCodec) -> None:
     """A payload of noise decodes to symbols, at most once through, and fails its checksum."""
     rng = np.random.default_rng(3)

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from shared.wire.errors import Reason
 from tests.conformance.peer import refused
 from tests.hostile import NO_TEXT, FullDisk
-from tests.wire_client import IMAGES, Local, good, receiving
+from tests.wire_client import IMAGES, PATIENCE, Local, good, receiving
 
 SERVICES = ["ControlService", "ImageChannelService", "CaptionChannelService"]
 
@@ -23,7 +23,7 @@ SERVICES = ["ControlService", "ImageChannelService", "CaptionChannelService"]
 async def health(local: Local, address: str, service: str) -> Any:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE)
         return answer.status
 
 
@@ -42,7 +42,7 @@ def test_health_a_service(tmp_path: Path) -> None:
                 for name in names:
                     async with grpc.aio.insecure_channel(local.images) as channel:
                         request = health_pb2.HealthCheckRequest(service=name)
-                        watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=20)
+                        watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=PATIENCE)
                         async for answer in watch:
                             if answer.status == status:
                                 break
@@ -63,7 +63,7 @@ def test_health_a_service(tmp_path: Path) -> None:
             sink.full = True  # it drains for as long as this frame has not ended
             await images.send(frame=images.frame(1, good(1)))
             await becomes(not_serving)
-            draining = asyncio.create_task(local.gateway.drain(20))
+            draining = asyncio.create_task(local.gateway.drain(PATIENCE))
             await images.until(lambda: images.positions.cumulative == 1)
             await becomes(not_serving)
             await images.send(frame=images.frame(2, good(2)))
@@ -83,7 +83,7 @@ def test_reflection_is_behind_its_flag(tmp_path: Path, shown: bool) -> None:
             for address, service in ((local.images, SERVICES[1]), (local.captions, SERVICES[2])):
                 async with grpc.aio.insecure_channel(address) as channel:
                     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-                    call = stub.ServerReflectionInfo(timeout=20)
+                    call = stub.ServerReflectionInfo(timeout=PATIENCE)
                     request = reflection_pb2.ServerReflectionRequest(list_services="")
                     with contextlib.suppress(*() if shown else (grpc.aio.AioRpcError,)):
                         await call.write(request)  # the answer may be quicker

@@ -131,7 +131,7 @@ def test_a_flood_of_frames_over_the_credit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channel", [IMAGES, CAPTIONS])
 def test_a_client_that_never_reads_is_not_read(tmp_path: Path, channel: Any) -> None:
-    """What it is to be told piles up no further than stated, nor does what it sends; it is all said in the end."""
+    """Neither what it is to be told nor what it sends piles up further than stated; all is said at last."""
 
     async def run() -> None:
         async with receiving(tmp_path) as local:

@@ -9,7 +9,7 @@ from cluster.trials.processes import receiver
 from shared.wire.limits import READ_AHEAD
 from tests.conformance.peer import Peer
 from tests.hostile import goes_on
-from tests.wire_client import CAPTIONS, IMAGES, good
+from tests.wire_client import CAPTIONS, IMAGES, PATIENCE, good
 
 
 def memory(pid: int, which: str) -> int:
@@ -40,8 +40,8 @@ def test_memory_stays_within_the_windows(tmp_path: Path) -> None:
     settings = [word for one in words for word in ("--set", one)]
 
     async def attack(images: str, captions: str) -> None:
-        peer = Peer(images, captions, [], 60)
-        deaf = Peer(images, captions, [], 60)
+        peer = Peer(images, captions, [], PATIENCE)
+        deaf = Peer(images, captions, [], PATIENCE)
         pictures = await peer.open(IMAGES)
         unread = await deaf.open(IMAGES)
         async with (
@@ -70,7 +70,7 @@ def test_memory_stays_within_the_windows(tmp_path: Path) -> None:
             )
             await asyncio.gather(send_frames(), send_captions(), answered)
             # Meanwhile, and after it all, a good client is served.
-            fine = Peer(images, captions, [], 60)
+            fine = Peer(images, captions, [], PATIENCE)
             async with fine.attach(IMAGES, await fine.open(IMAGES)) as good_client:
                 await goes_on(good_client, 0)
             await fine.close()

@@ -33,7 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "http://127.0.0.1:" in line, (line, (folder / "log").read_text())
     yield next(word for word in line.split() if word.startswith("http"))
     program.terminate()
-    assert program.wait(60) == 0, (folder / "log").read_text()
+    assert program.wait(120) == 0, (folder / "log").read_text()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from tests.network.namespaces import cable, why_impossible
 from tests.network.proxy import CLEAR, FaultProxy, Faults
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 #: Bytes into struct tcp_info of linux/tcp.h: tcpi_data_segs_in, u32.
 DATA_SEGMENTS_IN = 152
 
@@ -179,13 +179,13 @@ LISTEN = """
 import socket, sys
 with socket.create_server((sys.argv[1], 0)) as listener:
     print(listener.getsockname()[1], flush=True)
-    listener.settimeout(20)
+    listener.settimeout(120)
     peer, address = listener.accept()
     peer.sendall(address[0].encode())
 """
 CONNECT = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as peer:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 120) as peer:
     print(peer.recv(100).decode())
 """
 
@@ -199,7 +199,7 @@ def test_a_connection_crosses_the_cable() -> None:
         with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
             port = listener.stdout.readline().strip()
             connect = right.command(*python, CONNECT, left.address, port)
-            run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=60)
+            run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=120)
         assert run.stdout.strip() == right.address
     namespaces = subprocess.run(
         ["ip", "netns", "list"], capture_output=True, text=True, check=True

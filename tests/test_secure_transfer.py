@@ -71,13 +71,12 @@ def send(
 ) -> subprocess.CompletedProcess[str]:
     feed = ("--feed", place.file("feed.parquet"), "--codec", "sealed", "--state", state)
     where = ("--images", to.images, "--captions", to.captions)
-    patience = ("--set", "reconnect_seconds=2")
     return subprocess.run(
-        command("send", *feed, *where, *patience, *words, "--json"),
+        command("send", *feed, *where, *words, "--json"),
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 
@@ -128,7 +127,8 @@ def test_plaintext_no_certificate_and_a_strange_receiver_are_given_up(
     place: Place, tmp_path: Path, with_certificates: Receiver, words: tuple[str, ...]
 ) -> None:
     given = [place.file(word) if word.endswith(".pem") else word for word in words]
-    done = send(place, tmp_path / "a", with_certificates, *given)
+    impatient = ("--set", "reconnect_seconds=2")
+    done = send(place, tmp_path / "a", with_certificates, *given, *impatient)
     assert done.returncode == 1
     assert "no connection to" in done.stderr
     assert "Traceback" not in done.stderr

@@ -27,7 +27,17 @@ from shared.wire.v1 import types_pb2 as wire
 from tests.conformance.peer import Peer
 from tests.conformance.talk import Talk
 from tests.test_fuzz import mutate, mutations
-from tests.wire_client import CAPTIONS, CODEC, DECODED, IMAGES, SMALL, Local, good, receiving
+from tests.wire_client import (
+    CAPTIONS,
+    CODEC,
+    DECODED,
+    IMAGES,
+    PATIENCE,
+    SMALL,
+    Local,
+    good,
+    receiving,
+)
 
 T = TypeVar("T")
 QUICK = settings(
@@ -71,7 +81,7 @@ class Fuzzed:
             talk.outcomes.clear()
 
         async def within() -> T:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 return await work
 
         return self.runner.run(within())
