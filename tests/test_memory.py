@@ -29,7 +29,7 @@ def test_memory_stays_within_the_windows(tmp_path: Path) -> None:
     mega = 1 << 20
     windows = {"image_window_bytes": 8 * mega, "caption_window_bytes": 4 * mega}
     options = windows | {"frame_bytes": mega, "caption_wait": 600, "drain_seconds": 0}
-    ahead = 4 * READ_AHEAD  # the calls below
+    ahead = 4 * 2 * READ_AHEAD  # the calls below
     # One that arrives and the one before it, of the only call with large ones; five times the one looked at.
     messages = 7 * mega
     # What is loaded with the first messages, and the allocator's waste.

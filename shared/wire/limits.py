@@ -24,7 +24,8 @@ CONTENT_ID_BYTES = 16
 STREAM_ID_LENGTH = 64
 #: Room in a gRPC message beside a container or a caption.
 MESSAGE_OVERHEAD = 4096
-#: Bytes of a call that HTTP/2 lets a client send before they are read, beside the message that is being read.
+#: HTTP/2's window of a call, in bytes. gRPC opens it again while what it let through is still on its way, so
+#: that up to twice as much is sent before it is read, beside the message that is being read.
 READ_AHEAD = 1 << 20
 #: Most outcomes in one ack.
 OUTCOMES_IN_ACK = 1024
@@ -40,7 +41,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one receiver. With the defaults a stream takes up to 120 MiB of its memory."""
+    """The limits of one receiver. With the defaults a stream takes up to 121 MiB of its memory."""
 
     frame_bytes: int = 8 << 20
     picture_pixels: int = LARGEST_SIDE * LARGEST_SIDE
