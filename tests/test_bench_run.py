@@ -22,7 +22,7 @@ FRAMES = ROWS * SENDERS * REPEATS
 
 def bench(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     run = subprocess.run(
-        command("bench", *words), capture_output=True, text=True, check=False, timeout=250
+        command("bench", *words), capture_output=True, text=True, check=False, timeout=800
     )
     assert run.returncode == code, (run.stdout, run.stderr)
     return run

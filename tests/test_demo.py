@@ -62,7 +62,7 @@ def demo(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
     assert run.returncode == code, (run.stdout, run.stderr)
     return run

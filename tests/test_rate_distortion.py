@@ -12,7 +12,6 @@ from cluster.feeds import KODAK_FEED
 ALL_KODAK = Path(__file__).parents[2] / "shared" / "data" / "test" / "kodak.parquet"
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("feed", [KODAK_FEED, ALL_KODAK], ids=["eight pictures", "all of Kodak"])
 def test_base_is_ahead_of_webp(feed: Path, tmp_path: Path) -> None:
     if not feed.exists():

@@ -57,8 +57,6 @@ PICTURES, FIRST_WIDTH = 40, 16
 PATIENCE = 120.0
 SPEC = PoolSpec(Settings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_cluster() -> Iterator[None]:

@@ -76,7 +76,7 @@ def send(
         check=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
     )
 
 

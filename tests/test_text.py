@@ -261,7 +261,7 @@ def test_minilm_needs_no_network() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(1)
