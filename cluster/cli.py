@@ -107,6 +107,7 @@ def decode(
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
     with errors_in_one_line(), progress_console.status("decoding"):
         from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
+        from receiver.decoders.loading import caption_note  # noqa: PLC0415
         from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
         from shared.codecs import load_codec  # noqa: PLC0415
 
@@ -114,11 +115,14 @@ def decode(
         header = Container.from_bytes(blob).header
         decoder = load_codec(codec or codec_name(header.codec_id), bundle)
         decoded = decode_to_file(blob, target, decoder, caption)
+        note = caption_note(decoder, caption)
     values: dict[str, object] = {"file": str(target), **_described(header)}
     if decoded.symbols_crc32c is not None:
         values["symbols_crc32c"] = f"{decoded.symbols_crc32c:08x}"
     if decoded.trust is not None:
         values["trust"] = round(decoded.trust, 3)
+    if note:
+        values["caption_note"] = note
     print_result(values, json)
 
 

@@ -72,10 +72,14 @@ def test_a_caption_changes_the_picture_that_is_decoded(files: Path, tmp_path: Pa
         back = json.loads(sidewire("decode", stream, out, *options, "--json").stdout)
         assert back["codec"] == "ssa"
         assert ("trust" in back) == (options[:1] == ["--caption"])
+        assert "caption_note" not in back
         pictures.append(read_picture(out).astype(int))
     silent, told, twin = pictures
     assert np.abs(silent - told).mean() > 0.05
     assert np.abs(silent - twin).mean() > 0.05
+    german = ("--caption", "Zwei Papageien, einer rot und einer blau.")
+    back = json.loads(sidewire("decode", stream, tmp_path / "de.png", *german, "--json").stdout)
+    assert back["caption_note"].startswith("its language is de")
 
 
 def test_another_bundle_is_used_and_a_foreign_stream_refused(files: Path, tmp_path: Path) -> None:

@@ -252,6 +252,30 @@ def test_words_that_cannot_be_read_cost_no_picture(
     assert np.array_equal(*map(pixels, results))
 
 
+@pytest.mark.parametrize(
+    ("caption", "language", "note"),
+    [
+        (None, "de", ""),
+        ("A red car in front of a house", "", ""),
+        (
+            "Ein roter Wagen vor einem Haus",
+            "",
+            "its language is de, which the text encoder was not",
+        ),
+        ("coche rojo", "es", "its language is es, which the text encoder was not"),
+    ],
+)
+def test_who_looks_into_a_stream_is_told_what_the_text_encoder_could_not_read(
+    kodak: dict[str, Picture], caption: str | None, language: str, note: str
+) -> None:
+    blob = loading.get_codec("ssa").encode(kodak["kodim07"][:64, :96], 0).blob
+    reader = Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads()))
+    seen = reader.inspect(InspectTask(blob, caption, language))
+    assert isinstance(seen, Inspection)
+    assert seen.caption_note.startswith(note)
+    assert bool(seen.caption_note) == bool(note)
+
+
 def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
     def codecs(generator: str) -> dict[str, CodecId]:
         decoder = Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads(), generator))

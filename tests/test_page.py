@@ -116,6 +116,14 @@ def test_slider_by_keyboard_and_original(live: Watched) -> None:
     )
 
 
+def test_the_legend_tells_what_the_text_encoder_could_not_read(live: Watched) -> None:
+    legend = """(caption_note) => sidewire.Card.prototype.legend.call(
+        { map: "masks", post: { overlays: { bits_most: 1, masks: ["mask"], trust: 0.5, caption_note } } })"""
+    note = "its language is de, which the text encoder was not trained on"
+    assert live.page.evaluate(legend, note).endswith(f"50 %. Of the caption: {note}.")
+    assert live.page.evaluate(legend, "").endswith("50 %.")
+
+
 def test_overlays_open_on_demand(live: Watched) -> None:
     page = live.page
     page.locator("article[data-state=refined]").first.wait_for()

@@ -22,6 +22,7 @@ from shared.text.cache import FeatureCache
 from shared.text.cleaning import LONGEST_TEXT_BYTES, clean
 from shared.text.clip import load_clip
 from shared.text.encoder import MOST_TOKENS, TowerEncoder
+from shared.text.interface import Note
 from shared.text.language import foreign_language
 from shared.text.tower import TextTower, masked_mean
 from shared.text.transformer import load_minilm, load_transformer
@@ -553,6 +554,16 @@ def test_the_stated_language_counts_unless_the_letters_deny_it(
     text: str, stated: str, known: frozenset[str], language: str
 ) -> None:
     assert foreign_language(text, stated, known) == language
+
+
+def test_notes_are_words_where_there_is_something_to_say() -> None:
+    assert Note().in_words == ""
+    assert Note(tokens_cut=True).in_words == ""
+    assert "de, which the text encoder was not trained on" in Note("de").in_words
+    assert "not one that the text encoder was trained on" in Note("und", text_cut=True).in_words
+    assert Note("und", text_cut=True).in_words.endswith(
+        "; it is too long, and its end was not read"
+    )
 
 
 def test_notes_stand_with_their_captions(minilm: TextEncoder) -> None:

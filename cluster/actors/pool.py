@@ -76,13 +76,15 @@ class RayPool(InspectingPool):
         """See :class:`DecoderPool`."""
         return await decode_through_deaths(self._decode, tasks)
 
-    async def inspect(self, container: bytes, caption: str | None) -> Inspection:
+    async def inspect(
+        self, container: bytes, caption: str | None, language: str = ""
+    ) -> Inspection:
         """See :class:`InspectingPool`.
 
         Raises:
             WorkerDiedError: the decoder died over it.
         """
-        seen = await self._ask("inspect", InspectTask(container, caption))
+        seen = await self._ask("inspect", InspectTask(container, caption, language))
         if isinstance(seen, SidewireError):
             raise seen
         assert isinstance(seen, Inspection)

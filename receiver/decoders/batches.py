@@ -28,10 +28,15 @@ Results = list[DecodeResult | DecodeFailure]
 
 @dataclass(frozen=True, slots=True)
 class InspectTask:
-    """A stream that is to be looked into, and the words to decode it with."""
+    """A stream that is to be looked into, and the words to decode it with.
+
+    Attributes:
+        language: BCP 47 tag that came with the caption; empty where unknown.
+    """
 
     container: bytes
     caption: str | None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,13 @@ class Inspection:
         masks: one (h, w) float32 in 0..1 a text block of the decoder, coarse to fine; empty for a
             decoder without text.
         trust: 0..1, how far the decoder followed the caption; None where it does not say.
+        caption_note: what the text encoder could not make of the caption; empty where all is well.
     """
 
     bits: NDArray[np.float32]
     masks: tuple[NDArray[np.float32], ...]
     trust: float | None
+    caption_note: str = ""
 
 
 class DecoderPool(Protocol):
@@ -64,8 +66,13 @@ class DecoderPool(Protocol):
 class InspectingPool(DecoderPool, Protocol):
     """A pool whose decoders show what they do; it is asked by people, never while frames wait."""
 
-    async def inspect(self, container: bytes, caption: str | None) -> Inspection:
-        """Of one stream under a caption, by a decoder that is free.
+    async def inspect(
+        self, container: bytes, caption: str | None, language: str = ""
+    ) -> Inspection:
+        """What a decoder that is free does with one stream under a caption.
+
+        Args:
+            language: BCP 47 tag that came with the caption; empty where unknown.
 
         Raises:
             SidewireError: the container cannot be decoded.

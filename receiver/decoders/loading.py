@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.bitstream.container import CODEC_IDS, VERSION
+from shared.codecs.interface import Codec
 from shared.codecs.loading import load_codec
 from shared.codecs.registry import codec_names, get_codec
 from shared.codecs.ssa import STREAM, SsaCodec
@@ -12,7 +13,7 @@ from shared.codecs.stream import StreamCodec
 from shared.errors import UnknownCodecError
 from shared.wire.v1.types_pb2 import CodecId
 
-__all__ = ["codec_id", "levels_of", "load_codecs"]
+__all__ = ["caption_note", "codec_id", "levels_of", "load_codecs"]
 
 
 def load_codecs(bundle: Path | None, generator: str) -> dict[str, StreamCodec]:
@@ -49,6 +50,17 @@ def codec_id(codec: StreamCodec) -> CodecId:
 def levels_of(codec: StreamCodec) -> tuple[object, ...]:
     """What the quality in a header means, by its number."""
     return codec.levels if isinstance(codec, SsaCodec) else codec.qualities
+
+
+def caption_note(codec: Codec, caption: str | None, language: str = "") -> str:
+    """What a codec's text encoder could not make of a caption; empty where all is well or none is read.
+
+    Args:
+        language: BCP 47 tag that came with the caption; empty where unknown.
+    """
+    if caption and isinstance(codec, SsaCodec) and codec.text_encoder_name:
+        return codec.text_encoder.encode([caption], [language]).notes[0].in_words
+    return ""
 
 
 def _streaming(name: str) -> StreamCodec:

@@ -88,7 +88,9 @@ class ProcessPool(InspectingPool):
         finally:
             self._free.put_nowait(decoder)
 
-    async def inspect(self, container: bytes, caption: str | None) -> Inspection:
+    async def inspect(
+        self, container: bytes, caption: str | None, language: str = ""
+    ) -> Inspection:
         """See :class:`InspectingPool`.
 
         Raises:
@@ -96,7 +98,7 @@ class ProcessPool(InspectingPool):
         """
         decoder = await self._free.get()
         try:
-            seen = await _ask(decoder, InspectTask(container, caption))
+            seen = await _ask(decoder, InspectTask(container, caption, language))
         finally:
             self._free.put_nowait(decoder)
         if isinstance(seen, SidewireError):

@@ -146,13 +146,15 @@ class Decoder:
 
     def inspect(self, task: InspectTask) -> Inspection | SidewireError:
         """What one stream and its decoder do under a caption, or why that cannot be seen."""
+        from receiver.decoders.loading import caption_note  # noqa: PLC0415
+
         try:
-            seen = self._codecs[self._stream_of(task.container)].insight(
-                task.container, task.caption
-            )
+            codec = self._codecs[self._stream_of(task.container)]
+            seen = codec.insight(task.container, task.caption)
         except SidewireError as error:
             return error
-        return Inspection(seen.bits, seen.masks, seen.trust)
+        note = caption_note(codec, task.caption, task.language)
+        return Inspection(seen.bits, seen.masks, seen.trust, note)
 
     def _stream_of(self, container: bytes) -> str:
         name = codec_name(Container.from_bytes(container).header.codec_id)

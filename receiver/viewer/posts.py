@@ -60,12 +60,14 @@ class Overlays:
         bits_most: of one place of 16x16 pixels, in bits; full colour on the map.
         masks: where the decoder lets the caption in, coarse to fine; empty where it reads none.
         trust: 0..1, how far it followed the caption; None where it does not say.
+        caption_note: what its text encoder could not make of the caption; empty where all is well.
     """
 
     bits: str
     bits_most: float
     masks: tuple[str, ...]
     trust: float | None
+    caption_note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Post:
     Attributes:
         at: wall clock, in seconds, when it first ended.
         original, words: as in :class:`Origin`; empty where nobody knows.
+        language: BCP 47 tag that came with the caption; empty where unknown.
         first, refined: without text, and with its caption.
         unguarded: file in the gallery, decoded as if the guard trusted the caption fully.
         reason: why there is no picture; empty where there is one.
@@ -94,6 +97,7 @@ class Post:
     height: int = 0
     picture_bytes: int = 0
     caption: str = ""
+    language: str = ""
     caption_bytes: int = 0
     first: Shown | None = None
     refined: Shown | None = None
@@ -144,16 +148,17 @@ def with_end(post: Post, end: End, after_ms: float | None) -> Post:
     if not end.picture_made:
         return replace(post, reason=end.reason or disposition) if end.frame_ended else post
     shown = Shown(end.revision, disposition, picture_file(end.key, end.revision), after_ms)
-    words = end.caption.text if end.caption else None
-    if not words:
+    caption = end.caption
+    if caption is None or not caption.text:
         return replace(post, first=shown)
     if post.refined is not None and post.refined.revision > shown.revision:
         return post
     return replace(
         post,
         refined=shown,
-        caption=words,
-        caption_bytes=len(words.encode()),
+        caption=caption.text,
+        language=caption.language,
+        caption_bytes=len(caption.text.encode()),
         overlays=None,
         unguarded="",
     )

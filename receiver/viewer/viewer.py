@@ -167,7 +167,7 @@ class Viewer:
             container = self.timeline.container(id)
             if container is None:
                 return None
-            inspection = await self._pool.inspect(container, post.caption or None)
+            inspection = await self._pool.inspect(container, post.caption or None, post.language)
             overlays = await asyncio.to_thread(self._rendered, post, inspection)
             now = self.timeline.get(id)
             if now is not None and now.caption == post.caption:
@@ -185,7 +185,13 @@ class Viewer:
         for name, (values, full) in maps.items():
             png = overlay_png(values, post.width, post.height, full)
             write_atomically(self.gallery / name, png)
-        return Overlays(f"{stem}.bits.png", most, tuple(masks), inspection.trust)
+        return Overlays(
+            bits=f"{stem}.bits.png",
+            bits_most=most,
+            masks=tuple(masks),
+            trust=inspection.trust,
+            caption_note=inspection.caption_note,
+        )
 
     async def unguarded(self, id: str) -> str:
         """File of a post decoded with a caption that is trusted fully; empty where there is none.

@@ -14,7 +14,17 @@ from torch import Tensor
 
 from shared.errors import SidewireError
 
-__all__ = ["Note", "TextEncoder", "TextFeatures", "TextWeightsError", "UnknownTextEncoderError"]
+__all__ = [
+    "UNDETERMINED",
+    "Note",
+    "TextEncoder",
+    "TextFeatures",
+    "TextWeightsError",
+    "UnknownTextEncoderError",
+]
+
+#: BCP 47's subtag of a language that is not known.
+UNDETERMINED = "und"
 
 
 class UnknownTextEncoderError(SidewireError):
@@ -39,6 +49,20 @@ class Note:
     foreign_language: str = ""
     text_cut: bool = False
     tokens_cut: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """The note as it is shown to people; empty where all is well."""
+        remarks = []
+        if self.foreign_language == UNDETERMINED:
+            remarks.append("its language is not one that the text encoder was trained on")
+        elif self.foreign_language:
+            remarks.append(
+                f"its language is {self.foreign_language}, which the text encoder was not trained on"
+            )
+        if self.text_cut:
+            remarks.append("it is too long, and its end was not read")
+        return "; ".join(remarks)
 
 
 @dataclass(frozen=True)

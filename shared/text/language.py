@@ -11,9 +11,10 @@ import unicodedata
 
 import pycld2
 
+from shared.text.interface import UNDETERMINED
+
 __all__ = ["foreign_language"]
 
-UNDETERMINED = "und"
 #: In fewer words a guess is a guess at names.
 LEAST_WORDS = 3
 #: Languages of encoders that are told by their letters alone.

@@ -120,11 +120,12 @@ sidewire.Card = class {
   }
 
   legend() {
-    const { bits_most, masks, trust } = this.post.overlays;
+    const { bits_most, masks, trust, caption_note } = this.post.overlays;
     if (this.map === "bits") return `Where the stream spends its bits: dark is none, light ${bits_most.toFixed(0)} bits in 16×16 pixels.`;
     if (!masks.length) return "This decoder reads no words.";
     const trusted = trust === null ? "" : ` The decoder trusts these words to ${Math.round(100 * trust)} %.`;
-    return `Where the decoder lets the words in: light is most.${trusted}`;
+    const noted = caption_note && ` Of the caption: ${caption_note}.`;
+    return `Where the decoder lets the words in: light is most.${trusted}${noted}`;
   }
 
   async look(name) {
