@@ -154,7 +154,7 @@ def inspect(
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """Show versions, devices, weights with their hashes, and which optional metrics can run."""
+    """Show versions, devices, weights with their hashes, and what is not measured here."""
     with errors_in_one_line():
         from cluster.doctor import examine, print_examination  # noqa: PLC0415
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import bjontegaard
 import numpy as np
@@ -14,11 +13,9 @@ from shared.metrics import (
     bd_rate,
     ms_ssim,
     ms_ssim_db,
-    optional_metrics,
     psnr,
     ssimulacra2,
 )
-from shared.metrics.optional import OptionalMetric, _status
 from shared.pictures import Picture
 
 ANCHOR = Curve((0.05, 0.1, 0.2, 0.4, 0.8), (24.0, 26.5, 29.0, 31.5, 34.5))
@@ -172,30 +169,3 @@ def test_curve_sorts_its_points_and_refuses_nonsense() -> None:
         Curve((0.1, 0.2), (20.0,))
     with pytest.raises(ValueError, match="window"):
         bd_rate(ANCHOR, ANCHOR, 0.6, 0.1)
-
-
-# -- metrics with weights --------------------------------------------------------------------------
-
-
-def test_optional_metrics_say_what_is_missing() -> None:
-    statuses = optional_metrics()
-    names = [status.name for status in statuses]
-    assert names == ["LPIPS", "DISTS", "FID", "KID", "NIQE", "CLIP similarity"]
-    for status in statuses:
-        assert status.can_run != status.status.startswith("not measured here: ")
-
-
-def test_optional_metric_needs_package_and_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    metric = OptionalMetric("X", "json", ("checkpoints/x-*.pth",))
-    assert "its weights" in _status(metric).status
-    checkpoints = tmp_path / "hub" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / "x-1234.pth").touch()
-    assert _status(metric).can_run
-    missing = OptionalMetric("X", "no_such_package", ("checkpoints/x-*.pth",))
-    assert _status(missing).status == (
-        "not measured here: the package no_such_package is not installed"
-    )
