@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from shared.errors import (
     QualityError,
@@ -28,7 +27,6 @@ __all__ = [
     "errors_in_one_line",
     "print_columns",
     "print_result",
-    "print_table",
     "progress_bars",
     "progress_console",
     "stop",
@@ -92,8 +90,3 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         _results.print("  ".join(cells).rstrip(), markup=False)
-
-
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal."""
-    _results.print(table)

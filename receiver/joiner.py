@@ -85,11 +85,6 @@ class Joiner:
         """Whether this frame is in memory."""
         return seq in self._slots
 
-    @property
-    def frames_held(self) -> int:
-        """Frames in memory."""
-        return len(self._slots)
-
     def frame_of(self, seq: int) -> Frame | None:
         """The frame in memory."""
         slot = self._slots.get(seq)

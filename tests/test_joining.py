@@ -238,7 +238,7 @@ class Joining(RuleBasedStateMachine):
                 one.decoding = []
                 one.commit()
             assert one.session.idle
-            assert one.session.joiner.frames_held == 0
+            assert one.session.joiner._slots == {}
             assert one.session.images.account.held == 0
 
 

@@ -88,7 +88,6 @@ class EntropyCoder:
 
     def __init__(self, tables: FrozenTables) -> None:
         self.tables = tables
-        self.tables = tables
         self._tops = np.diff(tables.starts) - 1
         self.model = lru_cache(maxsize=None)(self._build_model)
 
