@@ -11,6 +11,7 @@ import typer
 
 from cluster.commands import actors, bench, demo, evidence, receiving, sending
 from cluster.commands.options import BundleFolder, Json
+from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
 
 if TYPE_CHECKING:
@@ -185,16 +186,16 @@ def train(
 
 
 app.command("eval")(evidence.evaluate)
-for command in (
-    evidence.reproduce,
-    receiving.receive,
-    sending.send,
-    sending.captions,
-    receiving.status,
-    demo.demo,
-    bench.bench,
+app.command()(evidence.reproduce)
+for command, settings in (
+    (receiving.receive, "receiver.settings:ReceiveSettings"),
+    (sending.send, "sender.settings:SendSettings"),
+    (sending.captions, "sender.settings:CaptionSettings"),
+    (receiving.status, "sender.settings:StatusSettings"),
+    (demo.demo, "cluster.demo.options:DemoOptions"),
+    (bench.bench, "cluster.bench.options:BenchOptions"),
 ):
-    app.command()(command)
+    app.command(cls=command_of(settings))(command)
 app.add_typer(actors.app, name="decoders")
 
 

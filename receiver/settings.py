@@ -10,7 +10,17 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from receiver.flow import Quota
-from shared.settings import Addresses, Count, ListenAddress, OptionalAddress, Seconds, Settings
+from shared.settings import (
+    ADDRESS,
+    TLS,
+    Addresses,
+    Count,
+    Flag,
+    ListenAddress,
+    OptionalAddress,
+    Seconds,
+    Settings,
+)
 from shared.wire.channels import stays_on_machine
 from shared.wire.limits import Limits, Window
 from shared.wire.security import ServerSecurity
@@ -26,51 +36,64 @@ class ReceiveSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_RECEIVE_")
 
-    images: ListenAddress = Field(
-        "127.0.0.1:7601", description="host:port for pictures; the same as captions for one port"
+    images: Annotated[ListenAddress, Flag(metavar=ADDRESS)] = Field(
+        "127.0.0.1:7601",
+        description="where to listen for pictures; the same as captions for one port",
     )
-    captions: ListenAddress = Field("127.0.0.1:7602", description="host:port for captions")
+    captions: Annotated[ListenAddress, Flag(metavar=ADDRESS)] = Field(
+        "127.0.0.1:7602", description="where to listen for captions"
+    )
     advertise_images: OptionalAddress = Field(
         "", description="host:port for pictures as senders reach it; empty for where they asked"
     )
     advertise_captions: OptionalAddress = Field("", description="the same for captions")
-    plaintext_on_the_network: bool = Field(
+    plaintext_on_the_network: Annotated[bool, Flag(panel=TLS)] = Field(
         False, description="listen beyond this machine without TLS"
     )
 
-    state: Path = Field(description="folder of the ledger")
-    sink: Path | None = Field(None, description="folder that pictures go to")
-    sink_kind: Literal["folder", "parquet", "subscriber", "none"] = Field(
-        "folder", description="what becomes of pictures"
+    sink: Annotated[Path | None, Flag()] = Field(
+        None, description="folder that decoded pictures go to"
     )
-    picture_format: Literal["png", "jpeg", "webp"] = Field("png", description="of decoded pictures")
+    sink_kind: Annotated[Literal["folder", "parquet", "subscriber", "none"], Flag()] = Field(
+        "folder", description="what becomes of decoded pictures"
+    )
+    picture_format: Annotated[Literal["png", "jpeg", "webp"], Flag()] = Field(
+        "png", description="format of decoded pictures"
+    )
+    state: Annotated[Path, Flag()] = Field(description="folder of the ledger: keep it")
 
-    mode: Literal["wait", "refine"] = Field(
-        "wait", description="wait for captions, or decode without text first and again with it"
+    mode: Annotated[Literal["wait", "refine"], Flag()] = Field(
+        "wait",
+        description="wait for a caption before decoding, or decode at once and refine",
     )
-    caption_wait: Seconds = Field(2.0, description="that a picture waits for its caption")
-    late_window: Seconds = Field(
-        60.0, description="after its picture, in which a caption leads to another decode"
+    caption_wait: Annotated[Seconds, Flag()] = Field(
+        2.0, description="seconds that a picture waits for its caption"
+    )
+    late_window: Annotated[Seconds, Flag()] = Field(
+        60.0, description="seconds after its picture in which a late caption is still used"
     )
     caption_ttl: Seconds = Field(600.0, description="that a caption without its picture is kept")
 
-    decoder: Literal["processes", "ray", "benchmark-noop", "benchmark-echo"] = Field(
-        "processes", description="what decodes; benchmark-* make no pictures"
-    )
+    decoder: Annotated[
+        Literal["processes", "ray", "benchmark-noop", "benchmark-echo"],
+        Flag(metavar="<processes|ray>"),  # benchmark-* make no pictures
+    ] = Field("processes", description="what decodes: processes of this machine, or ray")
     decoder_processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"
     )
     decoder_gpus: Annotated[float, Field(gt=0, le=1)] = Field(
         0.25, description="of a GPU, for each decoder of ray, where there is one"
     )
-    ray_address: str = Field(
-        "", description="cluster of ray's decoders, or auto; empty for one inside this receiver"
+    ray_address: Annotated[str, Flag(unset="a cluster of its own")] = Field(
+        "", description="Ray cluster of the decoders, or auto; empty for one inside this receiver"
     )
     ray_namespace: str = Field("sidewire", description="where ray's decoders are found by name")
-    generator: str = Field(
+    generator: Annotated[str, Flag()] = Field(
         "ssa", description="what decodes streams of ssa: a codec, or the folder of a bundle"
     )
-    bundle: Path | None = Field(None, description="another model bundle than the one that ships")
+    bundle: Annotated[Path | None, Flag()] = Field(
+        None, description="folder of another model bundle than the one that ships"
+    )
     text_encoder: str = Field("", description="id of the generators' text encoder; empty for none")
     commit_rows: Count = Field(256, description="most ends in one transaction of the ledger")
 
@@ -106,13 +129,19 @@ class ReceiveSettings(Settings):
     )
     self_address: OptionalAddress = Field("", description="which of the gateways this one is")
 
-    tls_cert: Path | None = Field(None, description="PEM file of the certificate chain")
-    tls_key: Path | None = Field(None, description="PEM file of its unencrypted key")
-    client_ca: Path | None = Field(
-        None, description="PEM file of the authorities that clients' certificates must be from"
+    tls_cert: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="PEM file of the certificate chain"
     )
-    tokens: Path | None = Field(
-        None, description="YAML file, a list of {sender: NAME, token: SECRET}; needs TLS"
+    tls_key: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="PEM file of its unencrypted key"
+    )
+    client_ca: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="PEM file of authorities: senders must have a certificate of theirs"
+    )
+    tokens: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None,
+        description="YAML file, a list of {sender: NAME, token: SECRET}: senders must have one,"
+        " over TLS",
     )
 
     reflection: bool = Field(False, description="answer gRPC reflection")

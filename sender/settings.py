@@ -9,7 +9,18 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import Address, Count, Positive, Seconds, Settings, SettingsError
+from shared.settings import (
+    ADDRESS,
+    TLS,
+    Address,
+    Count,
+    Flag,
+    Positive,
+    Seconds,
+    Settings,
+    SettingsError,
+    Share,
+)
 from shared.wire.limits import STREAM_ID_LENGTH, Limits
 from shared.wire.security import ClientSecurity, SecurityError
 
@@ -20,17 +31,25 @@ StreamId = Annotated[
     str,
     Field(
         pattern=rf"^([A-Za-z0-9_-][A-Za-z0-9._-]{{0,{STREAM_ID_LENGTH - 1}}})?$",
-        description="the stream's id; empty for the feed's name",
+        description="the stream's id",
     ),
+    Flag(unset="the feed's name"),
 ]
 FeedPlace = Annotated[
     str,
-    Field(min_length=1, description="Parquet or Arrow file, folder of such or of pictures, or -"),
+    Field(
+        min_length=1,
+        description="Parquet or Arrow file, folder of such or of pictures, or - for Arrow on standard"
+        " input",
+    ),
+    Flag(),
 ]
-Repeat = Annotated[int, Field(ge=0, description="how often the feed is sent; 0 for ever")]
-Rate = Annotated[Positive | None, Field(description="most messages a second; unset for no limit")]
+Repeat = Annotated[int, Field(ge=0, description="how often the feed is sent; 0 for ever"), Flag()]
+Rate = Annotated[
+    Positive | None, Field(description="most messages a second"), Flag(unset="no limit")
+]
 Reconnect = Annotated[
-    Seconds, Field(description="without a connection after which to give up; 0 for never")
+    Seconds, Field(description="seconds without a connection after which to give up; 0 for never")
 ]
 Stall = Annotated[
     Positive,
@@ -40,27 +59,40 @@ Stall = Annotated[
 ]
 
 # What a caption publisher can be told to do to its captions, for experiments.
-Which = Annotated[int, Field(ge=0, description="which caption of a picture that has several")]
-Delay = Annotated[Seconds, Field(description="that a caption is behind its place in the feed")]
-Jitter = Annotated[Seconds, Field(description="more delay at most, evenly drawn")]
-Drop = Annotated[float, Field(ge=0, le=1, description="share of captions that are never sent")]
-Shuffle = Annotated[int, Field(ge=0, description="captions that are mixed up; 0 to keep the order")]
+EXPERIMENT = Flag(panel="Captions that come late, in disorder or not at all")
+Which = Annotated[int, Field(ge=0, description="which caption of a picture, from 0")]
+Delay = Annotated[
+    Seconds, Field(description="seconds that a caption is behind its place in the feed"), EXPERIMENT
+]
+Jitter = Annotated[Seconds, Field(description="seconds more at most, evenly drawn"), EXPERIMENT]
+Drop = Annotated[Share, Field(description="share of captions that are never sent"), EXPERIMENT]
+Shuffle = Annotated[
+    int, Field(ge=0, description="captions that are mixed up; 0 keeps the order"), EXPERIMENT
+]
 Tombstones = Annotated[bool, Field(description="say so where a picture has no caption")]
-Seed = Annotated[int, Field(description="of all that is drawn")]
+Seed = Annotated[int, Field(description="what all that is drawn follows from")]
 Ttl = Annotated[Positive | None, Field(description="seconds after which it is worth nothing")]
-Language = Annotated[str, Field(max_length=35, description="of the captions, such as en")]
+Language = Annotated[str, Field(max_length=35, description="language of the captions, such as en")]
 
 
 class CallerSettings(Settings):
     """How to prove who one is, and check whom one talks to."""
 
-    tls_ca: Path | None = Field(
-        None, description="PEM file of authorities that receivers are checked with; unset: no TLS"
+    tls_ca: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None,
+        description="PEM file of authorities that the receiver is checked with; without it, no TLS",
     )
-    tls_cert: Path | None = Field(None, description="PEM file of the own certificate chain")
-    tls_key: Path | None = Field(None, description="PEM file of its unencrypted key")
+    tls_cert: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="PEM file of the own certificate chain"
+    )
+    tls_key: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="PEM file of its unencrypted key"
+    )
+    # It has no flag: others on the machine can read command lines.
     token: SecretStr = Field(SecretStr(""), description="sent with every call; needs TLS")
-    token_file: Path | None = Field(None, description="file that holds the token")
+    token_file: Annotated[Path | None, Flag(panel=TLS)] = Field(
+        None, description="file that holds the token"
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -92,7 +124,9 @@ class CaptionSettings(CallerSettings):
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_CAPTIONS_")
 
     feed: FeedPlace
-    to: Address = Field(description="host:port of the receiver's caption channel")
+    to: Annotated[Address, Flag(metavar=ADDRESS)] = Field(
+        description="the receiver's address for captions"
+    )
     stream: StreamId = ""
     repeat: Repeat = 1
     rate: Rate = None
@@ -100,14 +134,14 @@ class CaptionSettings(CallerSettings):
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
 
-    which: Which = 0
+    which: Annotated[Which, Flag()] = 0
+    language: Annotated[Language, Flag()] = ""
     delay: Delay = 0.0
     delay_jitter: Jitter = 0.0
     drop: Drop = 0.0
     shuffle: Shuffle = 0
     tombstones: Tombstones = True
     seed: Seed = 0
-    language: Language = ""
 
 
 #: Settings of a sender that its caption publisher has too, and how those begin that are for it alone.
@@ -128,28 +162,35 @@ class SendSettings(CallerSettings):
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_SEND_")
 
     feed: FeedPlace
-    images: Address = Field(description="host:port of the receiver's picture channel")
-    captions: Address | None = Field(
-        None, description="host:port of its caption channel; unset to send no captions"
+    images: Annotated[Address, Flag(metavar=ADDRESS)] = Field(
+        description="the receiver's address for pictures"
+    )
+    captions: Annotated[Address | None, Flag(metavar=ADDRESS)] = Field(
+        None, description="its address for captions; without it, none are sent"
     )
     stream: StreamId = ""
-    state: Path | None = Field(
-        None, description="folder of the journal; unset for one a stream in the user's state folder"
+    state: Annotated[Path | None, Flag(unset="in ~/.local/state/sidewire/send")] = Field(
+        None, description="folder of the journal"
     )
-    again: bool = Field(False, description="send a feed that was acked whole once more")
+    again: Annotated[bool, Flag()] = Field(
+        False, description="send a feed once more that was acked whole"
+    )
     repeat: Repeat = 1
     rate: Rate = None
     ttl: Ttl = None
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
 
-    codec: str = Field("base", description="codec's name")
-    quality: int | None = Field(
-        None, ge=0, description="0 is the smallest stream; the codec's middle level if not given"
+    codec: Annotated[str, Flag()] = Field("base", description="what encodes, see sidewire doctor")
+    quality: Annotated[int | None, Flag("-q", unset="the middle one")] = Field(
+        None, ge=0, description="0 is the smallest stream"
     )
-    bundle: Path | None = Field(None, description="another model bundle than the one that ships")
-    processes: Count = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), description="encoding at once"
+    bundle: Annotated[Path | None, Flag()] = Field(
+        None, description="folder of another model bundle than the one that ships"
+    )
+    processes: Annotated[Count, Flag(unset="one a core")] = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)),
+        description="processes that encode at once",
     )
     ahead: Count = Field(32, description="pictures that are encoded before they can be sent")
     expect_captions: bool | None = Field(
@@ -196,4 +237,6 @@ class StatusSettings(CallerSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_STATUS_")
 
-    images: Address = Field("127.0.0.1:7601", description="host:port of a receiver")
+    images: Annotated[Address, Flag(metavar=ADDRESS)] = Field(
+        "127.0.0.1:7601", description="the receiver's address"
+    )

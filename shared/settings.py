@@ -26,9 +26,12 @@ from shared.errors import SidewireError
 from shared.wire.channels import check_address
 
 __all__ = [
+    "ADDRESS",
+    "TLS",
     "Address",
     "Addresses",
     "Count",
+    "Flag",
     "ListenAddress",
     "OptionalAddress",
     "Positive",
@@ -36,6 +39,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "Share",
 ]
 
 MASK = "**********"
@@ -54,11 +58,37 @@ Addresses = Annotated[
 ]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class SettingsError(SidewireError):
     """A setting is wrong, unknown or missing: the message names it, its value and where that came from."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Stands in a setting's annotation where that has a flag of its own; any other is given by ``--set``.
+
+    The flag's name, help, bounds and default are the setting's.
+
+    Attributes:
+        short: a second, short name, such as ``-q``.
+        metavar: what to write behind it, where its type does not say that.
+        panel: heading that it is listed under.
+        unset: what its default comes to, where that is not a value.
+    """
+
+    short: str = ""
+    metavar: str = ""
+    panel: str = ""
+    unset: str = ""
+
+
+#: How a flag says that it takes an address.
+ADDRESS = "HOST:PORT"
+#: Heading of flags for TLS and tokens.
+TLS = "Security"
 
 
 @dataclass(frozen=True)

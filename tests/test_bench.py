@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from cluster.bench.arrivals import OpenLoop, intended_times
 from cluster.bench.bare import BareChoice, BareRate
 from cluster.bench.bare_process import BarePass, BareSpec, build_bare
-from cluster.bench.baseline import changes, read_baseline
+from cluster.bench.baseline import BaselineError, changes, read_baseline
 from cluster.bench.feed import prepare_feed, synthetic_picture
 from cluster.bench.load import LoadGenerator, SentFrame
 from cluster.bench.measured import Repeat
-from cluster.bench.options import BenchError, BenchOptions, Size, Slo, counts
+from cluster.bench.options import BenchOptions, Size, Slo, counts
 from cluster.bench.rates import achieved, goodput, offered
 from cluster.bench.repeats import MOST_REPEATS, mean_interval, relative_width
 from cluster.bench.rows import PARTS, FrameRow, Place, frame_rows
@@ -41,6 +41,7 @@ from sender.words import Words
 from shared.errors import SidewireError
 from shared.metrics import psnr
 from shared.pictures import Picture, read_picture, write_picture
+from shared.settings import SettingsError
 from shared.wire.v1 import types_pb2 as wire
 
 WITH_TEXT, NO_TEXT = "DECODED_WITH_TEXT", "DECODED_NO_TEXT"
@@ -324,7 +325,7 @@ def test_worse_is_beyond_both_intervals(
 def test_a_baseline_that_is_none_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "summary.json").write_text(content)
-    with pytest.raises(BenchError, match=r"summary\.json"):
+    with pytest.raises(BaselineError, match=r"summary\.json"):
         read_baseline(tmp_path)
 
 
@@ -334,7 +335,7 @@ def test_a_baseline_that_is_none_is_refused(tmp_path: Path, content: str | None)
 @pytest.mark.parametrize("text", ["", "2,1", "0", "1,1", "a"])
 def test_numbers_of_decoders_rise_from_one(text: str) -> None:
     assert counts("1,2,4") == (1, 2, 4)
-    with pytest.raises(BenchError):
+    with pytest.raises(ValueError, match="must be rising numbers"):
         counts(text)
 
 
@@ -342,22 +343,35 @@ def test_numbers_of_decoders_rise_from_one(text: str) -> None:
 def test_a_wrong_slo_is_refused(text: str) -> None:
     assert Slo.parse("e2e_ms=500,text_rate=0.9") == Slo(500, 0.9)
     assert Slo.parse("") == Slo()
-    with pytest.raises(BenchError, match="slo"):
+    with pytest.raises(ValueError, match=r"e2e|text_rate"):
         Slo.parse(text)
+    with pytest.raises(SettingsError, match=r"slo is .* \(flag\), .*(e2e|text_rate)"):
+        BenchOptions.load({"out": "out", "slo": text})
+
+
+def test_options_are_written_as_they_are_given() -> None:
+    given = {"size": "96x64", "decoders": "1,2", "slo": "e2e_ms=500,text_rate=0.9"}
+    options = BenchOptions.load({"out": "out"} | given)
+    assert (options.size, options.decoders) == (Size(96, 64), (1, 2))
+    assert options.slo == Slo(500, 0.9)
+    written = options.model_dump(mode="json")
+    assert written.items() >= given.items()
+    assert BenchOptions.load(written).model_dump() == options.model_dump()
+    assert str(Slo()) == ""
 
 
 def test_a_closed_loop_needs_more_frames_than_are_under_way(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="frames is 10, must be at least 32"):
-        BenchOptions(tmp_path, frames=10)
-    with pytest.raises(BenchError, match="warmup is 15, must be at least 16"):
-        BenchOptions(tmp_path, warmup=15)
-    assert BenchOptions(tmp_path, load=OpenLoop(5.0), frames=2, warmup=0)
+    with pytest.raises(SettingsError, match="frames is 10, must be at least 32"):
+        BenchOptions.load({"out": tmp_path, "frames": 10})
+    with pytest.raises(SettingsError, match="warmup is 15, must be at least 16"):
+        BenchOptions.load({"out": tmp_path, "warmup": 15})
+    assert BenchOptions(out=tmp_path, rate=5.0, frames=2, warmup=0).arrivals == OpenLoop(5.0)
 
 
 def test_sizes() -> None:
     assert Size.parse("768x512") == Size(768, 512)
     for text in ("768", "0x5", "axb", "768x512x3"):
-        with pytest.raises(BenchError, match="WIDTHxHEIGHT"):
+        with pytest.raises(ValueError, match="WIDTHxHEIGHT"):
             Size.parse(text)
 
 
@@ -371,7 +385,7 @@ def test_synthetic_pictures_follow_from_their_seed() -> None:
 
 
 def test_a_feed_is_sent_whole(tmp_path: Path) -> None:
-    options = BenchOptions(tmp_path, size=Size(32, 16), frames=40, warmup=16)
+    options = BenchOptions(out=tmp_path, size=Size(32, 16), frames=40, warmup=16)
     feed = prepare_feed(options, tmp_path)
     assert feed.frames >= 56
     assert feed.frames % len(feed.pixels) == 0

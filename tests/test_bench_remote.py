@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from cluster.bench.clocks import ClockOffset, RoundTrip
 from cluster.bench.load import SentFrame
-from cluster.bench.options import BenchError, BenchOptions
+from cluster.bench.options import BenchOptions
 from cluster.bench.remote_senders import LoadPart
 from cluster.bench.sender_process import CaptionPlan, SendPlan, SendReport
 from cluster.bench.usage import descendants, seen_processes
@@ -30,6 +30,7 @@ from cluster.trials.processes import command
 from sender.settings import CaptionSettings
 from shared.errors import LimitError
 from tests.processes import existing, until
+from shared.settings import SettingsError
 
 ROWS, WARMUP, SENDERS = 8, 2, 2
 #: Far beyond what anything here takes.
@@ -117,9 +118,9 @@ def test_a_part_returns_what_refuses_to_be_built() -> None:
 
 
 def test_senders_on_ray_need_decoders_there(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="decoder is processes, must be ray"):
-        BenchOptions(tmp_path, sender_kind="ray")
-    assert BenchOptions(tmp_path, sender_kind="ray", decoder="ray")
+    with pytest.raises(SettingsError, match="decoder is processes, must be ray"):
+        BenchOptions.load({"out": tmp_path, "sender_kind": "ray"})
+    assert BenchOptions(out=tmp_path, sender_kind="ray", decoder="ray")
 
 
 # On two nodes

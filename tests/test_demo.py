@@ -174,8 +174,8 @@ def test_shipped_feed_with_captions_that_are_lost(tmp_path: Path) -> None:
     [
         (["--feed", "{tmp}/none.parquet"], 1, "no feed at"),
         (["--codec", "bsae", "--decoder", "processes"], 2, "no codec 'bsae'"),
-        (["--rate", 0], 2, "--rate is 0"),
-        (["--loss", 2], 2, "--loss is 2"),
+        (["--rate", 0], 2, "rate is 0.0 (flag), must be"),
+        (["--loss", 2], 2, "loss is 2.0 (flag), must be"),
         (["--limit", 1, "--report", "/proc/none"], 1, "cannot write a report"),
     ],
 )

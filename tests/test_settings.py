@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import pickle
-import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
 
-from cluster.commands import receiving, sending
-from cluster.commands.options import NO_SETTINGS
+from cluster.bench.options import BenchOptions
 from cluster.console import errors_in_one_line
+from cluster.demo.options import DemoOptions
 from receiver.settings import ReceiveSettings
 from sender.settings import CaptionSettings, SendSettings, StatusSettings
 from shared.errors import QualityError, SidewireError, StorageError, WorkLeftError
-from shared.settings import Setting, Settings, SettingsError
+from shared.settings import Flag, Setting, Settings, SettingsError
 from shared.wire.limits import Limits, Window
 from shared.wire.security import SecurityError
 
@@ -251,28 +248,40 @@ def test_the_journal_is_in_the_users_state_folder(
 
 # Commands
 
-COMMANDS: list[tuple[Callable[..., None], type[Settings]]] = [
-    (receiving.receive, ReceiveSettings),
-    (sending.send, SendSettings),
-    (sending.captions, CaptionSettings),
-    (receiving.status, StatusSettings),
-]
+COMMANDS: dict[str, type[Settings]] = {
+    "receive": ReceiveSettings,
+    "send": SendSettings,
+    "captions": CaptionSettings,
+    "status": StatusSettings,
+    "demo": DemoOptions,
+    "bench": BenchOptions,
+}
 
 
-@pytest.mark.parametrize(("command", "kind"), COMMANDS)
-def test_flags_are_settings_and_help_tells_their_defaults(
-    command: Callable[..., None], kind: type[Settings]
+@pytest.mark.parametrize(("command", "kind"), COMMANDS.items())
+def test_help_tells_flags_bounds_and_defaults_of_a_model(
+    command: str, kind: type[Settings]
 ) -> None:
-    parameters = inspect.signature(command, eval_str=True).parameters
-    flags = parameters.keys() - NO_SETTINGS - {"context"}
-    assert flags <= kind.model_fields.keys()
-    for name in flags:
-        (option,) = parameters[name].annotation.__metadata__
-        stated = re.search(r"\[dim\]default: ([^ \[]+)\[/\]", option.help)
-        if stated and stated[1] != "in":
-            default = kind.model_fields[name].default
-            shown = f"{default:g}" if isinstance(default, float) else str(default)
-            assert stated[1] == shown, name
+    words = " ".join(sidewire(command, "--help", COLUMNS="400").split())
+    flags = {
+        name: field
+        for name, field in kind.model_fields.items()
+        if any(isinstance(one, Flag) for one in field.metadata)
+    }
+    assert flags
+    for name, field in flags.items():
+        assert f"--{name.replace('_', '-')} " in words
+        assert field.description
+        assert field.description[1:] in words
+        if type(field.default) in (int, float):
+            assert f"[default: {field.default}]" in words
+        assert field.is_required() == (f"{field.description[1:]}. [required]" in words)
+
+
+def test_bounds_are_shown_as_the_model_has_them() -> None:
+    text = sidewire("bench", "--help")
+    for shape in ("<int> [1<=x<=64]", "<float> [0<=x<=1]", "<processes|ray>", "--no-captions"):
+        assert shape in text
 
 
 def sidewire(*arguments: object, code: int = 0, **environment: str) -> str:
@@ -331,6 +340,13 @@ def test_show_config_as_json_masks_secrets() -> None:
         (["status", "--set", "images"], "--set images: must be NAME=VALUE"),
         (["status", "--set", "image=h:1"], "no setting is called 'image' (flag); did you mean"),
         (["status", "--images", "h:1", "--set", "images=h:2"], "images is given twice"),
+        (["bench", "--out", "o", "--senders", "65"], "senders is 65 (flag), must be less than or"),
+        (["bench", "--out", "o", "--caption-loss", "2"], "caption_loss is 2.0 (flag), must be"),
+        (["bench", "--out", "o", "--sink", "sea"], "sink is 'sea' (flag), must be 'folder' or"),
+        (["bench", "--out", "o", "--size", "big"], "size is 'big' (flag), must be WIDTHxHEIGHT"),
+        (["bench"], "out is missing: give --out"),
+        (["demo", "--rate", "0"], "rate is 0.0 (flag), must be greater than or equal to 0.1"),
+        (["demo", "--report", "r"], "report is written at the end of a feed: give --headless too"),
         (["status", "--config", "/nonexistent.yaml"], "cannot read /nonexistent.yaml: No such"),
     ],
 )

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.bench.options import BenchError
 from cluster.bench.summary import Point
 from cluster.evaluation.bootstrap import Interval
+from shared.errors import SidewireError
 
-__all__ = ["Change", "changes", "read_baseline"]
+__all__ = ["BaselineError", "Change", "changes", "read_baseline"]
 
 #: Figures that are compared, and whether more of them is better.
 FIGURES = {"achieved": True, "goodput": True, "e2e_p50_ms": False, "e2e_p99_ms": False}
 
 #: By number of decoders and name of a figure.
 Earlier = Mapping[tuple[int, str], Interval]
+
+
+class BaselineError(SidewireError):
+    """An earlier run's summary is missing or no such thing."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def read_baseline(folder: Path) -> Earlier:
     """The figures of an earlier run's ``summary.json``.
 
     Raises:
-        BenchError: there is none, or it is no such file.
+        BaselineError: there is none, or it is no such file.
     """
     path = folder / "summary.json"
     try:
@@ -55,9 +59,9 @@ def read_baseline(folder: Path) -> Earlier:
             for figure in FIGURES
         }
     except OSError as error:
-        raise BenchError(f"no baseline at {path}: {error.strerror}") from None
+        raise BaselineError(f"no baseline at {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path} is not the summary of a benchmark: {error!r}") from None
+        raise BaselineError(f"{path} is not the summary of a benchmark: {error!r}") from None
 
 
 def _interval(values: Mapping[str, Any]) -> Interval:

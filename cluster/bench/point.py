@@ -109,7 +109,7 @@ def _receive_settings(ground: Ground, namespace: str, host: str) -> ReceiveSetti
         state=ground.folder / "receiver",
         sink=ground.pictures,
         sink_kind=options.sink,
-        caption_wait=options.captions.wait if options.captions else 0.0,
+        caption_wait=options.caption_wait if options.captions else 0.0,
         decoder=options.decoder,
         decoder_processes=ground.decoders,
         ray_address=options.ray_address,
@@ -158,7 +158,7 @@ def _bare_loop(ground: Ground) -> BareLoop | None:
             feed=ground.feed.path,
             encoding=CodecSettings(options.codec, options.quality, threads),
             decoding=Settings(PictureFormat.PNG, None, threads, options.generator),
-            words=options.captions is not None,
+            words=options.captions,
             sink=ground.folder / "bare" if ground.pictures else None,
         )
     )
@@ -168,7 +168,8 @@ def _known(repeats: Sequence[Repeat], options: BenchOptions) -> bool:
     """Whether the rate is known well enough, or was looked for often enough."""
     found = mean_interval([achieved(repeat.rows) for repeat in repeats]) if repeats else None
     stable = found is not None and relative_width(found) <= options.width
-    return len(repeats) >= (options.least_repeats if stable else options.most_repeats)
+    most = max(options.repeats, options.most_repeats)
+    return len(repeats) >= (options.repeats if stable else most)
 
 
 async def _repeat(

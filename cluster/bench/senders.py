@@ -66,7 +66,7 @@ class LoadSenders:
         addresses: Addresses,
         folder: Path,
     ) -> None:
-        captions, load = options.captions, options.load
+        captions, load = options.caption_load, options.arrivals
         self._options = options
         self._workplace = workplace
         self._feed = feed
@@ -141,13 +141,13 @@ class LoadSenders:
 
     def _times(self, sender: int, passes: int) -> Sequence[float] | None:
         """When each picture of a round is due; None in a closed loop."""
-        load, frames = self._options.load, passes * len(self._feed.pixels)
+        load, frames = self._options.arrivals, passes * len(self._feed.pixels)
         if isinstance(load, OpenLoop):
             return intended_times(load, frames, sender, self._options.senders)
         return None
 
     def _send_plan(self, sender: int, stream: str, passes: int, start: float) -> SendPlan:
-        load = self._options.load
+        load = self._options.arrivals
         frames = passes * len(self._feed.pixels)
         at_once = load.under_way if isinstance(load, ClosedLoop) else frames
         return SendPlan(stream, passes, start, self._times(sender, passes), at_once)

@@ -3,8 +3,3 @@
 feed --> newsroom --pipe--> ``sidewire send``     --socket--> receiver in this process --> viewer --> browser
                  \\--pipe--> ``sidewire captions`` --socket--^
 """
-
-from cluster.demo.options import DemoOptions
-from cluster.demo.run import run_demo
-
-__all__ = ["DemoOptions", "run_demo"]

@@ -7,10 +7,12 @@ from typing import Annotated, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from receiver.viewer.posts import Origin
+from shared.settings import Share
 
-__all__ = ["Controls", "Desk", "Sending"]
+__all__ = ["CaptionDelay", "Controls", "Desk", "Rate", "Sending"]
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)]
+CaptionDelay = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 
 
 class Controls(BaseModel):
@@ -25,8 +27,8 @@ class Controls(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] = 1.0
-    caption_delay: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 2.0
+    rate: Rate = 1.0
+    caption_delay: CaptionDelay = 2.0
     loss: Share = 0.0
     mismatch: Share = 0.0
     paused: bool = False
