@@ -120,7 +120,7 @@ def examine() -> Examination:
 
 
 def print_examination(found: Examination, as_json: bool) -> None:
-    """As one JSON object, or as lines."""
+    """Print it as one JSON object, or as lines."""
     if as_json:
         print(json.dumps(found.model_dump()))
         return

@@ -48,7 +48,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema
 
 
 def plain(value: Any) -> Any:
-    """As JSON can hold it: null for what is not a finite number, text for a path."""
+    """A value as JSON can hold it: null for what is not a finite number, text for a path."""
     match value:
         case float() if not math.isfinite(value):
             return None

@@ -67,7 +67,7 @@ def as_json(answer: control_pb2.ListSessionsResponse) -> str:
 
 
 def as_table(answer: control_pb2.ListSessionsResponse) -> Table:
-    """For people: one row a channel."""
+    """The status as people read it: one row a channel."""
     table = Table(
         title=f"{answer.decode_queue} decodes wait" + (answer.trouble and f"; {answer.trouble}")
     )

@@ -75,7 +75,7 @@ class Attachment:
 
     @property
     def current(self) -> bool:
-        """No other client has attached since."""
+        """Whether no other client has attached since."""
         return self.generation == self.flow.generation
 
     def attached(self) -> wire.Attached:
@@ -126,7 +126,7 @@ class Attachment:
         return wire.Ack(positions=positions, outcomes=outcomes, crc32c=crc32c)
 
     async def wait(self) -> None:
-        """Until there may be news.
+        """Wait until there may be news.
 
         Raises:
             WireError: this client is over.

@@ -51,7 +51,7 @@ class Subscription:
         return Window(frames, size) if frames > 0 and size > 0 else Window(0, 0)
 
     def note_sent(self, delivery: SubscribeResponse) -> None:
-        """It is on its way."""
+        """Note that a delivery is on its way."""
         self.sent = delivery.offset
         self._ahead.append((delivery.offset, delivery.ByteSize()))
 
@@ -87,7 +87,7 @@ class Subscription:
             raise WireError(Reason.SUPERSEDED, "another subscriber has come")
 
     async def news(self) -> None:
-        """Until there may be something to send."""
+        """Wait until there may be something to send."""
         await self._news.wait()
         self._news.clear()
 
@@ -135,7 +135,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
         requests: AsyncIterator[SubscribeRequest],
         context: Context,
     ) -> None:
-        """Until the subscriber closes its side, as it cannot be done with anything then."""
+        """Send until the subscriber closes its side, as it cannot be done with anything then."""
         reader = asyncio.create_task(self._read(subscription, requests))
         reader.add_done_callback(lambda _: subscription.wake())
         subscription.wake()
@@ -160,7 +160,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
                 log.warning("the outbox keeps what is done with: %s", error)
 
     async def _send(self, subscription: Subscription, context: Context) -> None:
-        """All that there is and may be sent now."""
+        """Send all that there is and may be sent now."""
         while True:
             subscription.check()
             room = subscription.room
@@ -178,7 +178,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
         return await self._in_thread(lambda outbox: outbox.after(offset, most))
 
     def _wake(self) -> None:
-        """In the ledger's thread."""
+        """Wake the subscription; called in the ledger's thread."""
         current = self._current
         if current is not None:
             current.wake()

@@ -123,7 +123,7 @@ class Flow:
         self.account.add(1, size)
 
     def release(self, size: int) -> None:
-        """It is let go."""
+        """Let go of something that was held."""
         self.held -= 1
         self.held_bytes -= size
         self.account.add(-1, -size)

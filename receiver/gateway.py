@@ -217,7 +217,7 @@ class Gateway:
         return left
 
     def close(self) -> None:
-        """After :meth:`run`: nothing is stored any more."""
+        """Let the storage thread finish, after :meth:`run`."""
         self._pipeline.close()
 
     @property

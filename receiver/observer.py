@@ -13,7 +13,7 @@ class Observer:
     """Sees nothing; override what is to be seen. Calls come from the gateway's loop and must not block."""
 
     def queued(self, waiting: int) -> None:
-        """So many decodes wait for a decoder now."""
+        """So many decodes as ``waiting`` wait for a decoder now."""
 
     def joined(self, seconds: float) -> None:
         """A picture went to the decoders for the first time, so long after it came."""

@@ -1,4 +1,4 @@
-"""From the joiner's actions to facts: decode, write to the sink, commit, and only then let acks go.
+"""The way from the joiner's actions to facts: decode, write to the sink, commit, and only then let acks go.
 
 One asyncio loop; the ledger and the sink live in one thread of their own, and what ends while it
 writes is the next batch. A full disk stops acks, not the program: the batch is repeated until it
@@ -225,7 +225,7 @@ class Pipeline:
         return batch
 
     async def _decode_batches(self) -> None:
-        """As many at once as the pool is wide; a pool that has grown is noticed with the next event."""
+        """Decode as many batches at once as the pool is wide; that it has grown shows with the next event."""
         under_way: set[asyncio.Task[None]] = set()
 
         def over(task: asyncio.Task[None]) -> None:
@@ -307,7 +307,7 @@ class Pipeline:
             self._let_go(session, end.key.seq)
 
     def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> None:
-        """In the storage thread: outputs first, then the facts."""
+        """Store outputs first, then the facts; runs in the storage thread."""
         deliveries = self._ledger.number(ends)
         if deliveries:
             self._sink.write(deliveries)

@@ -53,7 +53,7 @@ class Terms:
 
     @property
     def models(self) -> Collection[Model] | None:
-        """For :class:`receiver.admission.Admission`."""
+        """The models that :class:`receiver.admission.Admission` lets pass; None for any."""
         if self.any_model:
             return None
         return frozenset((codec.name, codec.model_id) for codec in self.codecs)

@@ -104,7 +104,7 @@ def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecI
 
 
 def _text_encoder(codecs: Sequence[CodecId]) -> str:
-    """Of the decoders, empty if none of them reads words."""
+    """The decoders' text encoder, empty if none of them reads words."""
     return next((one.text_encoder_id for one in codecs if one.text_encoder_id), "")
 
 

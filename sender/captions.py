@@ -69,7 +69,7 @@ class Publisher:
         )
 
     async def run(self) -> Counter[str]:
-        """Until every caption has ended; how many ended how.
+        """Send until every caption has ended; how many ended how.
 
         Raises:
             EpochOverError: begin again. WireError, SidewireError: see :class:`sender.link.Link`.

@@ -206,7 +206,7 @@ class EncoderPool:
 
 
 class SealedPool:
-    """For feeds whose pictures are containers already: they pass unread. See :class:`Encoders`.
+    """A pool for feeds whose pictures are containers already: they pass unread. See :class:`Encoders`.
 
     Raises:
         LimitError: ``ahead`` is below 1.

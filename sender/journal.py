@@ -126,7 +126,7 @@ class Journal:
             database.executemany("DELETE FROM frames WHERE seq=?", [(seq,) for seq in seqs])
 
     def finish(self) -> None:
-        """All was acked, and the session is closed."""
+        """Note that all was acked, and the session is closed."""
         with self._database.transaction():
             self._put(replace(self.place(), complete=True))
 

@@ -136,7 +136,7 @@ class Link(ABC, Generic[AnyItem]):
         self._changed.set()
 
     async def run(self) -> None:
-        """Until everything has ended.
+        """Keep connected and send until everything has ended.
 
         Raises:
             WireError: the receiver refuses for good. SidewireError: it cannot be reached.
@@ -263,7 +263,7 @@ class Link(ABC, Generic[AnyItem]):
         await self.ended(ended)
 
     async def _watch(self) -> None:
-        """Until something has been unacked for too long without anything that ended."""
+        """Wait until something has been unacked for too long without anything that ended."""
         seconds = self._route.stall_seconds
         while True:
             ends, waiting = self._ends, len(self.window) > 0
@@ -304,7 +304,7 @@ class Link(ABC, Generic[AnyItem]):
                     await self._changed.wait()
 
     async def _read(self, call: Call, standing: Standing) -> None:
-        """Until the receiver or the work is done."""
+        """Read until the receiver or the work is done."""
         while not self.window.finished:
             response = await _next(call)
             if response is grpc.aio.EOF:

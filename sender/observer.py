@@ -12,10 +12,10 @@ class SendObserver:
         """An encoder has begun with this picture."""
 
     def encoded(self, seq: int, size: int) -> None:
-        """Its container is ready, of so many bytes; 0 for a picture that cannot be encoded."""
+        """A picture's container is ready, of so many bytes; 0 for a picture that cannot be encoded."""
 
     def sent(self, seq: int) -> None:
-        """Its frame was handed to gRPC; a resend counts again."""
+        """A picture's frame was handed to gRPC; a resend counts again."""
 
     def stalled(self, seconds: float) -> None:
         """A frame was ready so long, and only credit was missing."""

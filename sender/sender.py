@@ -121,7 +121,7 @@ class Sender:
         )
 
     async def run(self) -> Sent:
-        """Until everything has ended.
+        """Send until everything has ended.
 
         Raises:
             WireError, SidewireError: see :class:`sender.link.Link`.

@@ -218,7 +218,7 @@ class SendSettings(CallerSettings):
         return Path(home) / "sidewire" / "send" / stream_id
 
     def caption_settings(self, stream_id: str) -> CaptionSettings:
-        """For the publisher of this feed's captions.
+        """The settings of the publisher of this feed's captions.
 
         Raises:
             SettingsError: ``captions`` is not given.

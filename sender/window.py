@@ -27,7 +27,7 @@ class Item(Protocol):
 
     @property
     def seq(self) -> int:
-        """Its number in the stream."""
+        """The item's number in the stream."""
 
     @property
     def size(self) -> int:
@@ -47,7 +47,7 @@ class Ended(Generic[AnyItem]):
 
 
 def disposition_name(ended: Ended[AnyItem]) -> str:
-    """Without its prefix, such as ``DECODED_WITH_TEXT``."""
+    """The disposition's name without its prefix, such as ``DECODED_WITH_TEXT``."""
     return wire.Disposition.Name(ended.disposition).removeprefix("DISPOSITION_")
 
 
@@ -99,7 +99,7 @@ class SendWindow(Generic[AnyItem]):
         return ended
 
     def credit(self, credit: wire.Credit) -> None:
-        """More may be sent."""
+        """Take note that more may be sent."""
         self._credit = (credit.frames, credit.bytes)
 
     def ack(self, ack: wire.Ack) -> list[Ended[AnyItem]]:

@@ -19,7 +19,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """After the last item; ``error`` is what the source raised, if it did."""
+    """The mark after the last item; ``error`` is what the source raised, if it did."""
 
     error: Exception | None = None
 

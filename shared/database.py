@@ -97,7 +97,7 @@ class Database:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """Around what is done first: if it fails, the file is closed again."""
+        """A context for what is done first: if it fails, the file is closed again."""
         try:
             yield
         except BaseException:
@@ -116,7 +116,7 @@ class Database:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Around every use of the connection.
+        """A context for every use of the connection.
 
         Raises:
             sqlite3.OperationalError: the disk is full or gone; repeat it later.

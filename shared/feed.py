@@ -164,7 +164,7 @@ def batch_rows(place: Path | str, batch: pa.RecordBatch) -> Iterator[FeedRow]:
 
 
 def _batches(file: pq.ParquetFile, columns: list[str], start: int) -> Iterator[pa.RecordBatch]:
-    """From row ``start`` on; row groups that end before it are not read."""
+    """Batches from row ``start`` on; row groups that end before it are not read."""
     groups = list(range(file.num_row_groups))
     while groups and start >= (rows := file.metadata.row_group(groups[0]).num_rows):
         start -= rows

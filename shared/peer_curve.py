@@ -39,7 +39,7 @@ class PeerCurve(BaseModel):
     points: tuple[PeerPoint, ...]
 
     def write(self, folder: Path) -> None:
-        """As ``folder/<name>.json``."""
+        """Write the curve to ``folder/<name>.json``."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.json").write_text(self.model_dump_json(indent=2) + "\n")
 

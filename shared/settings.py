@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def _problems(cls, error: ValidationError, origins: Mapping[str, str]) -> str:
-        """All of them in one line."""
+        """All problems in one line."""
         found = []
         for problem in error.errors(include_url=False):
             message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")

@@ -68,7 +68,7 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none and :meth:`start` is to be called."""
+        """The id of the process; None while there is none and :meth:`start` is to be called."""
         return self._process.pid if self._process else None
 
     async def start(self) -> ReadyT:
@@ -96,7 +96,7 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
         return answer
 
     async def ask(self, request: RequestT) -> AnswerT:
-        """Its answer. Where this is cancelled the process is ended.
+        """Answer one request. Where this is cancelled, the process is ended.
 
         Raises:
             WorkerDiedError: it ended meanwhile, or took too long and was ended.

@@ -30,7 +30,7 @@ def bench(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an open loop, a caption in four lost."""
+    """The report of an open loop, a caption in four lost."""
     folder = tmp_path_factory.mktemp("bench")
     write_feed(folder / "feed.parquet", ROWS, 2000)
     bench(

@@ -52,7 +52,7 @@ def test_the_shipped_model_says_where_it_came_from() -> None:
 
 
 def test_the_integer_branch_costs_at_most_half_a_percent() -> None:
-    """Against the float branch it was made from, real payloads, Kodak, mean over the levels."""
+    """Its cost against the float branch it was made from: real payloads, Kodak, mean over the levels."""
     costs = load_bundle(shipped_bundle("base")).manifest.provenance.integer_cost_percent
     assert len(costs) == 8
     assert sum(costs) / len(costs) <= 0.5

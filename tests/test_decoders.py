@@ -96,7 +96,7 @@ async def started(processes: int = 1, timeout: float = 120.0) -> AsyncIterator[P
 
 @contextmanager
 def threads_of(processes: int) -> Iterator[None]:
-    """As many threads as each of some decoders has: floats differ in their last bits between counts."""
+    """Have as many threads as each of some decoders: floats differ in their last bits between counts."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes))
     try:
@@ -382,7 +382,7 @@ def test_as_many_batches_are_decoded_as_the_pool_is_wide(tmp_path: Path) -> None
 
 
 def test_no_decoder_takes_more_than_its_share(tmp_path: Path) -> None:
-    """Of ten frames the first of four decoders gets three, though a batch might be of eight."""
+    """The first of four decoders gets three of ten frames, though a batch might be of eight."""
 
     async def scenario() -> None:
         pool = GatedPool()
@@ -412,7 +412,7 @@ def test_no_batch_is_over_the_limit(tmp_path: Path) -> None:
 
 
 async def stopped(pid: int) -> None:
-    """Until a child of this process stops."""
+    """Wait until a child of this process stops."""
     await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
 

@@ -73,7 +73,7 @@ def png(width: int, height: int = 40) -> bytes:
 
 
 def picture(seq: int) -> SourcePicture:
-    """Its width tells its number."""
+    """A picture whose width tells its number."""
     return SourcePicture(seq, f"p{seq}", png(100 + seq))
 
 

@@ -40,7 +40,7 @@ class Receiver:
 
 @pytest.fixture(autouse=True)
 def _node_is_there() -> None:
-    """Before a receiver is started in vain."""
+    """Look for Node.js before a receiver is started in vain."""
     require_node()
 
 

@@ -84,7 +84,7 @@ def test_another_streams_journal_is_refused_and_left_alone(tmp_path: Path) -> No
 
 
 def add_for_ever(path: Path, tell: Connection) -> None:
-    """In a process of its own: add frame after frame, forget every third, and tell what was done."""
+    """Add frame after frame, forget every third, and tell what was done, in a process of its own."""
     journal = Journal(path, "camera")
     seq = journal.place().next_seq
     while True:
@@ -125,7 +125,7 @@ def test_what_was_added_outlives_a_kill(tmp_path: Path) -> None:
 
 
 def hold(folder: Path, tell: Connection) -> None:
-    """In a process of its own: hold a folder until the other side hangs up."""
+    """Hold a folder until the other side hangs up, in a process of its own."""
     with only_one(folder):
         tell.send("held")
         with suppress(EOFError):
@@ -232,7 +232,8 @@ def test_another_version_is_refused_with_both_numbers(sound: bytes, tmp_path: Pa
 
 
 def test_a_damaged_log_loses_its_tail_and_invents_nothing(tmp_path: Path) -> None:
-    """As in a ledger. A frame that is gone from the journal, and from its place, is encoded again."""
+    """A damaged end is cut, as in a ledger. A frame that is gone from the journal, and from its place, is
+    encoded again."""
     path = tmp_path / "journal"
     with opened(path) as journal:
         for seq in range(6):

@@ -83,7 +83,7 @@ def count(ledger: Ledger, table: str) -> int:
 
 
 def commit_for_ever(path: Path, tell: Connection) -> None:
-    """In a process of its own: commit picture after picture, and tell the offset of each."""
+    """Commit picture after picture, and tell the offset of each, in a process of its own."""
     ledger = Ledger(path, 60.0, lambda: 0.0)
     done = ledger.streams()[0].images.cumulative if ledger.streams() else 0
     while True:

@@ -22,7 +22,7 @@ pytestmark = needs_chromium
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a demo that replays the small feed for ever; stopped with SIGTERM."""
+    """The address of a demo that replays the small feed for ever; stopped with SIGTERM."""
     folder = tmp_path_factory.mktemp("live")
     feed = write_demo_feed(folder / "feed.parquet")
     words = ("demo", "--feed", feed, "--decoder", "processes", "--caption-delay", 1)

@@ -143,7 +143,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def states(want: Callable[[Sequence[DecoderState]], bool]) -> list[DecoderState]:
-    """Of all decoders, as soon as they are as wanted."""
+    """The states of all decoders, as soon as they are as wanted."""
     async with asyncio.timeout(PATIENCE):
         while True:
             found = [one for one in (await order("status")).decoders.values() if one is not None]
@@ -280,7 +280,7 @@ async def flow(ours: RayPool, blob: bytes) -> AsyncIterator[list[DecodeResult | 
 
 
 async def some_more(results: Sequence[object]) -> None:
-    """Until pictures have come that were given after this call."""
+    """Wait until pictures have come that were given after this call."""
     seen = len(results)
     await until(lambda: len(results) >= seen + 10)
 

@@ -125,7 +125,7 @@ def test_gains_at_equal_bits_are_signed_by_what_is_better() -> None:
 def test_extra_rates_are_bd_rates(
     anchor: list[tuple[float, float]], test: list[tuple[float, float]], start: float
 ) -> None:
-    """Against the package's interpolation, a curve at a time."""
+    """They agree with the package's interpolation, a curve at a time."""
     rates, values, test_rates, test_values = (
         np.cumsum([[pair[place] for pair in steps]], axis=1)
         for steps in (anchor, test)

@@ -66,7 +66,7 @@ def test_the_stated_share_is_dropped(drop: float) -> None:
 def test_shuffling_moves_nothing_forward_by_more_than_its_window(
     window: int, items: int, seed: int
 ) -> None:
-    """At most ``window`` places early. How late is a matter of chance: each stays put with
+    """Nothing is more than ``window`` places early. How late is a matter of chance: each stays put with
     ``window / (window + 1)`` at every step, so ten windows late is about one in twenty thousand."""
     sent = order(items, Disturbance(shuffle=window, seed=seed))
     assert sorted(sent) == list(range(items))

@@ -335,7 +335,7 @@ class Service:
         return call
 
     async def store(self, ends: Sequence[End]) -> None:
-        """In a thread, as the pipeline does."""
+        """Store in a thread, as the pipeline does."""
         await asyncio.to_thread(self.receiver.store, ends)
 
 

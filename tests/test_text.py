@@ -89,7 +89,7 @@ def tower(request: pytest.FixtureRequest, make_tower: Callable[[str], TextTower]
 
 @pytest.fixture(scope="module")
 def encoder(tower: TextTower) -> TextEncoder:
-    """Without a cache, so that every call computes."""
+    """An encoder without a cache, so that every call computes."""
     return TowerEncoder(tower, FeatureCache(0))
 
 

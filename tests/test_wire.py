@@ -107,7 +107,7 @@ MESSAGES = (vectors.frame, vectors.skip, vectors.caption, vectors.tombstone, vec
 
 
 def crc(message: Message, stream_id: str = STREAM_ID, epoch: int = EPOCH) -> int:
-    """Of any message that carries one."""
+    """The checksum of any message that carries one."""
     match message:
         case ImageFrame():
             return frame_crc(stream_id, epoch, message)

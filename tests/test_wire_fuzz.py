@@ -228,7 +228,7 @@ def test_every_field_of_a_caption(
         talk, own = fuzzed.words, (message.seq, message.revision)
 
         def outcomes() -> list[wire.Outcome]:
-            """Without those of an earlier round's words, which were refused there and end now."""
+            """Outcomes but for those of an earlier round's words, which were refused there and end now."""
             keys = fuzzed.told - {own}
             return [one for one in talk.outcomes if (one.seq, one.revision) not in keys]
 

@@ -58,7 +58,7 @@ async def echoing(timeout: float = GENEROUS) -> AsyncIterator[EchoWorker]:
 
 
 async def stopped(pid: int) -> None:
-    """Until a child of this process stops."""
+    """Wait until a child of this process stops."""
     await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
 

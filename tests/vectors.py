@@ -107,7 +107,7 @@ class Vector(NamedTuple):
         return int(inside.crc32c)
 
     def to_json(self) -> dict[str, object]:
-        """For another language's JSON parser; the message is in base64."""
+        """The vector for another language's JSON parser; the message is in base64."""
         return {
             "channel": self.channel,
             "direction": self.direction,

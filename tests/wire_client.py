@@ -84,7 +84,7 @@ class Local:
 
     @property
     def registry(self) -> Registry:
-        """Its streams."""
+        """The receiver's streams."""
         return self.gateway._registry
 
     def call_as(self, sender: str) -> None:

@@ -105,7 +105,7 @@ class DecoderActor:
         return DecoderState(os.getpid(), node, model, self._busy, self._pictures)
 
     def _decoder(self, model: Model) -> BatchDecoder:
-        """Of a model, or of a newer one."""
+        """The decoder of a model, or of a newer one."""
         current = self._current
         if current is not None and current[0].version >= model.version:
             return current[1]

@@ -16,7 +16,7 @@ BATCHES = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
 
 
 class DecoderMetrics:
-    """Of one decoder, in its process."""
+    """The metrics of one decoder, in its process."""
 
     def __init__(self, decoder: str) -> None:
         tags = {"decoder": decoder}
@@ -43,7 +43,7 @@ class DecoderMetrics:
 
 
 class GatewayMetrics(Observer):
-    """Of one gateway.
+    """The metrics of one gateway.
 
     Args:
         gateway: its name, such as its address.

@@ -107,7 +107,7 @@ class RayPool(InspectingPool):
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _ask(self, method: str, request: object) -> Any:
-        """By a decoder that is free.
+        """The answer of a decoder that is free.
 
         Raises:
             WorkerDiedError: it died over this request, or took too long and was ended.

@@ -24,7 +24,7 @@ def decoders_status(address: str, namespace: str) -> PoolStatus:
 
 
 def decoders_scale(address: str, namespace: str, count: int) -> PoolStatus:
-    """So many decoders from now on.
+    """Have so many decoders from now on.
 
     Raises:
         LimitError: the cluster has no room for them. ClusterError: there are none.

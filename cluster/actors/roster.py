@@ -76,7 +76,7 @@ class Roster:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """For people: the model, and each decoder's state (None while it is being started again)."""
+    """A pool as people see it: the model, and each decoder's state (None while it is being started again)."""
 
     model: Model
     decoders: dict[str, DecoderState | None]

@@ -73,7 +73,7 @@ class Supervisor:
         return Roster(self._number, dict(self._decoders), self._model, self._codecs)
 
     async def scale(self, count: int) -> PoolStatus | SidewireError:
-        """So many decoders. New ones have loaded the model when they are made known; old ones finish
+        """Have so many decoders. New ones have loaded the model when they are made known; old ones finish
         what they have."""
         async with self._one_change:
             try:
@@ -118,7 +118,7 @@ class Supervisor:
     # Inside; one change at a time
 
     async def _begin(self) -> None:
-        """With the decoders that there are, or else with those of the spec."""
+        """Take over the decoders that there are, or else start those of the spec."""
         named = [(one["namespace"], one["name"]) for one in ray.util.list_named_actors(True)]
         ours = [name for place, name in named if place == self._namespace]
         names = [name for name in ours if name.startswith(PREFIX)]
@@ -219,7 +219,7 @@ async def _state(decoder: Handle) -> DecoderState | None:
 
 
 async def _is_dead(decoder: Handle) -> bool:
-    """For good: not one that Ray is starting again."""
+    """Whether a decoder is dead for good: not one that Ray is starting again."""
     while True:
         try:
             await decoder.state.remote()

@@ -96,7 +96,7 @@ class BareLoop:
 
     @property
     def pids(self) -> Sequence[int]:
-        """Of the processes that wait for their turn."""
+        """The ids of the processes that wait for their turn."""
         every = itertools.chain.from_iterable(self._processes.values())
         return [process.pid for process in every if process.pid is not None]
 

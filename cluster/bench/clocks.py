@@ -32,7 +32,7 @@ class ClockOffset:
 
     @classmethod
     def of(cls, trips: Sequence[RoundTrip]) -> Self:
-        """By the quickest trip, as NTP does: its ways there and back can differ least."""
+        """The offset by the quickest trip, as NTP does: its ways there and back can differ least."""
         best = min(trips, key=lambda trip: trip.after - trip.before)
         return cls(
             best.there - (best.before + best.after) / 2,

@@ -49,7 +49,7 @@ class BenchFeed:
 
     @property
     def frames(self) -> int:
-        """Of each sender, in a repeat."""
+        """Pictures of each sender in a repeat."""
         return self.passes * len(self.pixels)
 
 
@@ -84,7 +84,7 @@ def prepare_feed(options: BenchOptions, folder: Path) -> BenchFeed:
 
 
 def _pixels(image: bytes) -> int:
-    """Of a picture's file or of a container; 0 for what is neither."""
+    """The number of pixels of a picture's file or of a container; 0 for what is neither."""
     try:
         header = Container.from_bytes(image).header
         return header.width * header.height

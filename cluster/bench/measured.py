@@ -14,14 +14,14 @@ __all__ = ["GpuUse", "Repeat"]
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """Of all GPUs of this machine: mean share of the time in which a kernel ran, most memory in MB."""
+    """The use of this machine's GPUs: mean share of the time in which a kernel ran, most memory in MB."""
 
     busy: float
     memory_mb: float
 
     @classmethod
     def over(cls, uses: Sequence[GpuUse]) -> GpuUse | None:
-        """Of several moments or repeats, equally long; None where nothing was seen."""
+        """The use over several moments or repeats, equally long; None where nothing was seen."""
         if not uses:
             return None
         return cls(statistics.fmean(use.busy for use in uses), max(use.memory_mb for use in uses))

@@ -91,7 +91,7 @@ def compare_with_peer(
 
 
 async def peer_speed(codec: str, quality: int | None, feed: Path) -> PeerSpeed:
-    """Of a feed's first picture, on all cores, in a process of its own.
+    """Compare speeds on a feed's first picture, on all cores, in a process of its own.
 
     Raises:
         SidewireError: as :func:`compare_with_peer`, or the picture cannot be read.

@@ -72,7 +72,7 @@ class PeerQuality:
 
 
 def peer_quality(codec: str) -> PeerQuality | None:
-    """Of a codec that ships; None where its bundle holds no Kodak curve."""
+    """The curves of a codec that ships; None where its bundle holds no Kodak curve."""
     try:
         provenance = load_bundle(shipped_bundle(codec)).manifest.provenance
     except BundleError:

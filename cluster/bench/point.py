@@ -71,7 +71,7 @@ class Ground:
 
 
 async def measure_point(ground: Ground, namespace: str, measured: Measured) -> None:
-    """From the start of all processes to their end.
+    """Start all processes, measure repeats, and end them.
 
     Args:
         namespace: of decoders on Ray, which is connected where they are there.
@@ -149,7 +149,7 @@ async def _measure(
 
 
 def _bare_loop(ground: Ground) -> BareLoop | None:
-    """None where there is nothing to encode or to decode, or nobody asked."""
+    """The bare loop; None where there is nothing to encode or to decode, or nobody asked."""
     options = ground.options
     if options.codec == "sealed" or options.decoder == "benchmark-noop" or not options.references:
         return None

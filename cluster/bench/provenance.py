@@ -30,7 +30,7 @@ class Provenance:
 
 
 def provenance(models: dict[str, str]) -> Provenance:
-    """Of this process's installation. Loads torch, so not before everything is measured."""
+    """Describe this process's installation. Loads torch, so not before everything is measured."""
     from cluster.doctor import examine  # noqa: PLC0415
 
     return Provenance(

@@ -30,7 +30,7 @@ def achieved(rows: Sequence[FrameRow]) -> float:
 
 
 def _rate(rows: Sequence[FrameRow], some: Iterable[FrameRow]) -> float:
-    """Of these frames, those a second that ended while all senders were under load.
+    """Frames a second of these that ended while all senders were under load.
 
     That is from the first intended time that counts to the last: neither the filling of the pipeline nor
     its emptying is in it. In an open loop no backlog at the end can look like throughput; in a closed

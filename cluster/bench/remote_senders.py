@@ -151,7 +151,7 @@ class RemoteWorker(Generic[ReadyT, RequestT, AnswerT]):
 
     @property
     def pid(self) -> int | None:
-        """Of the process that answers where it is one of this machine's that runs; else None."""
+        """The id of the process that answers where it is one of this machine's that runs; else None."""
         return self._pid
 
     async def start(self) -> ReadyT:
@@ -175,7 +175,7 @@ class RemoteWorker(Generic[ReadyT, RequestT, AnswerT]):
         return answer.ready
 
     async def ask(self, request: RequestT) -> AnswerT:
-        """Its answer. Where this is cancelled the actor is ended.
+        """Answer one request. Where this is cancelled, the actor is ended.
 
         Raises:
             SidewireError: the answer is one.
@@ -298,5 +298,5 @@ class ClusterWorkplace:
             await worker.compare_clocks()
 
     def _node(self, number: int) -> tuple[str, str]:
-        """Its id and its address."""
+        """The id and the address of a sender's node."""
         return self._nodes[number % len(self._nodes)]

@@ -19,7 +19,7 @@ MOST_REPEATS = len(QUANTILES) + 1
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Of a figure a repeat, at most :data:`MOST_REPEATS`. One alone has no interval, none has no mean."""
+    """The mean of a figure a repeat, at most :data:`MOST_REPEATS`, and its interval: one alone has none."""
     if not values:
         return Interval(math.nan, None, None)
     mean = statistics.fmean(values)

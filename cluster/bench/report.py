@@ -25,7 +25,7 @@ PAGE = Path(__file__).parent / "report.html"
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told. ``changes`` is empty without a baseline."""
+    """All that a run tells. ``changes`` is empty without a baseline."""
 
     result: BenchResult
     rows: Sequence[FrameRow]

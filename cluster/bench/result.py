@@ -67,7 +67,7 @@ class BenchResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As ``summary.json`` has it; null stands for what is not a finite number."""
+        """The result as ``summary.json`` has it; null stands for what is not a finite number."""
         values = asdict(self) | {"options": self.options.model_dump(mode="json")}
         summary: dict[str, Any] = json.loads(json.dumps(plain(values)))
         return summary

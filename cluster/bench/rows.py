@@ -80,7 +80,7 @@ class FrameRow:
 
     @property
     def e2e_ms(self) -> float | None:
-        """From the intended time to the ack at the sender."""
+        """Milliseconds from the intended time to the ack at the sender; None without an ack."""
         return None if self.ended_s is None else 1000 * (self.ended_s - self.due_s)
 
     def part_ms(self, part: str) -> float | None:

@@ -121,7 +121,7 @@ def _peer(options: BenchOptions, feed: BenchFeed, say: Callable[[str], None]) ->
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """In a loop of its own, which SIGTERM ends in order."""
+    """Run work in a loop of its own, which SIGTERM ends in order."""
 
     async def until_told() -> T:
         this = asyncio.current_task()

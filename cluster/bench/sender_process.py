@@ -143,7 +143,7 @@ def build_sender(
 def build_sender_at(
     settings: SendSettings, feed: Path
 ) -> tuple[bytes, Callable[[SendPlan], SendReport | SidewireError]]:
-    """As :func:`build_sender`, for a machine where the feed lies elsewhere; journals go beside it."""
+    """Do as :func:`build_sender`, on a machine where the feed lies elsewhere; journals go beside it."""
     moved = {"feed": str(feed), "state": feed.parent / "state"}
     return build_sender(settings.model_copy(update=moved))
 
@@ -179,7 +179,7 @@ def build_publisher() -> tuple[None, Callable[[CaptionPlan], Counter[str] | Side
 def build_publisher_at(
     feed: Path,
 ) -> tuple[None, Callable[[CaptionPlan], Counter[str] | SidewireError]]:
-    """As :func:`build_publisher`, for a machine where the feed lies elsewhere."""
+    """Do as :func:`build_publisher`, on a machine where the feed lies elsewhere."""
     _, publish = build_publisher()
 
     def answer(plan: CaptionPlan) -> Counter[str] | SidewireError:

@@ -1,4 +1,4 @@
-"""From repeats to the figures of a number of decoders. Pure."""
+"""The figures of a number of decoders, worked out from its repeats. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_LAG_MS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of a latency in milliseconds, over all frames that count of all repeats."""
+    """Percentiles of a latency in milliseconds, over all frames that count of all repeats."""
 
     p50: float
     p90: float

@@ -33,7 +33,7 @@ class Usage:
 
 
 def cpu_seconds(pid: int) -> float:
-    """That a process has used so far; 0 where it is gone."""
+    """Processor seconds that a process has used so far; 0 where it is gone."""
     try:
         values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

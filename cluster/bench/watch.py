@@ -15,7 +15,7 @@ __all__ = ["GatewayWatch", "SeenFrame"]
 
 @dataclass(slots=True)
 class SeenFrame:
-    """Of a frame's first decode; times by the machine's monotonic clock.
+    """A frame's first decode; times by the machine's monotonic clock.
 
     Attributes:
         arrived: None for one that a late caption has brought back.

@@ -36,7 +36,7 @@ class Worker(Protocol[ReadyT_co, RequestT_contra, AnswerT_co]):
 
     @property
     def pid(self) -> int | None:
-        """Of its process, as long as there is one that this machine's proc(5) shows."""
+        """The id of its process, as long as there is one that this machine's proc(5) shows."""
 
     async def start(self) -> ReadyT_co:
         """Build what answers; what it says of itself.
@@ -46,7 +46,7 @@ class Worker(Protocol[ReadyT_co, RequestT_contra, AnswerT_co]):
         """
 
     async def ask(self, request: RequestT_contra) -> AnswerT_co:
-        """Its answer. Where this is cancelled it is ended.
+        """Answer one request. Where this is cancelled, the worker is ended.
 
         Raises:
             SidewireError: it died or took too long.
@@ -86,11 +86,11 @@ class Workplace(Protocol):
 
     @property
     def cores(self) -> int:
-        """That all senders together may encode on."""
+        """Cores that all senders together may encode on."""
 
     @property
     def spread(self) -> Spread:
-        """Of the senders that were started so far."""
+        """Where the senders that were started so far run."""
 
     def sender(self, number: int, settings: SendSettings) -> SenderWorker:
         """A load sender that is to be started."""

@@ -67,7 +67,7 @@ class Bouncer:
         self.kills: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Until all is acked.
+        """Run until all is acked.
 
         Raises:
             RuntimeError: a process gave up, or did not stop as it should.
@@ -77,7 +77,7 @@ class Bouncer:
         self._stop(self._programs["receiver"], signal.SIGTERM)
 
     def _running(self, seconds: float) -> list[str]:
-        """Who still runs after so long, or as soon as only the receiver does."""
+        """The programs that still run after so long, or as soon as only the receiver does."""
         end = time.monotonic() + seconds
         while True:
             running = [name for name, program in self._programs.items() if program.running]

@@ -48,7 +48,7 @@ class NetworkSpeed:
 
 
 def multiplications(network: nn.Module, call: Callable[[], object]) -> int:
-    """Of all convolutions in one call."""
+    """The multiplications of all convolutions in one call."""
     total = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -64,8 +64,8 @@ class Demands:
 
     @classmethod
     def fitted(cls, runs: Sequence[Observed]) -> Self:
-        """From runs with few decoders, which hardly wait for each other. Processor times are those of the
-        busiest one: few frames are too few to measure them by."""
+        """The demands that runs with few decoders show, as these hardly wait for each other. Processor
+        times are those of the busiest one: few frames are too few to measure them by."""
         busiest = max(runs, key=lambda run: run.frames_per_s)
         gateway, machine = busiest.gateway_seconds, busiest.machine_seconds
         around = statistics.fmean(run.decoders / run.frames_per_s for run in runs)

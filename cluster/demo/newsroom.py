@@ -128,7 +128,7 @@ class Newsroom(Desk):
     # The replay
 
     async def replay(self, pictures: FeedPipe, captions: FeedPipe) -> None:
-        """Until the feed is over and every caption has left.
+        """Replay until the feed is over and every caption has left.
 
         Raises:
             FeedError: the feed cannot be read. SidewireError: a sender has ended.

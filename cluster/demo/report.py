@@ -20,7 +20,7 @@ __all__ = ["Latency", "Summary", "summarise", "write_report"]
 
 @dataclass(frozen=True)
 class Latency:
-    """From a picture's hand-over to its sender until its first picture is in the ledger, in milliseconds."""
+    """The time from a picture's hand-over to its sender until its first picture is in the ledger, in ms."""
 
     p50: float | None
     p99: float | None
@@ -56,7 +56,7 @@ class Summary:
     latency_ms: Latency
 
     def to_json(self) -> dict[str, Any]:
-        """As ``report.json`` has it."""
+        """The summary as ``report.json`` has it."""
         return asdict(self)
 
 

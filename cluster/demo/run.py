@@ -123,7 +123,7 @@ class Demo:
         return self._newsroom.origin(seq)
 
     def _forget(self, post: Post) -> None:
-        """Of what has left the page, the pictures go too, when no page can be loading them any more."""
+        """Delete the pictures of what has left the page, when no page can be loading them any more."""
         self._gone.append(post)
         if len(self._gone) <= KEEP:
             return
@@ -134,7 +134,7 @@ class Demo:
                 file.unlink(missing_ok=True)
 
     async def run(self) -> Summary:
-        """Until the feed is over; for ever where it is repeated.
+        """Run until the feed is over; for ever where it is repeated.
 
         Raises:
             SidewireError: a part cannot work; the message says which.
@@ -237,7 +237,7 @@ def pool_of(settings: ReceiveSettings) -> DecoderPool:
 
 
 def half_the_cores() -> int:
-    """For each end, as both are on this machine."""
+    """How many processes each end has, as both are on this machine."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 

@@ -74,7 +74,7 @@ class Verdict:
 
 
 def folder_deliveries(sink: Path) -> Iterator[Delivered]:
-    """Of a folder sink.
+    """The deliveries of a folder sink.
 
     Raises:
         ValueError: a picture without its facts, or a batch that was never made visible.
@@ -93,7 +93,7 @@ def folder_deliveries(sink: Path) -> Iterator[Delivered]:
 
 
 def parquet_deliveries(sink: Path) -> Iterator[Delivered]:
-    """Of a Parquet sink."""
+    """The deliveries of a Parquet sink."""
     for part in sink.glob("*.parquet"):
         for row in pq.read_table(part).to_pylist():
             yield _delivered(row, row["image"] or b"")

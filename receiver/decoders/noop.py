@@ -15,7 +15,7 @@ CONTAINER_MEDIA_TYPE = "application/x-sidewire"
 
 
 class NoOpPool(DecoderPool):
-    """For benchmarks; it names itself where a receiver says what it decodes.
+    """A pool for benchmarks; it names itself where a receiver says what it decodes.
 
     Args:
         echo: hand the container on as if it were the picture, so that effects can be told by content.

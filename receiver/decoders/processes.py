@@ -62,7 +62,7 @@ class ProcessPool(InspectingPool):
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that there are at present."""
+        """The ids of the processes that there are at present."""
         return [decoder.pid for decoder in self._decoders if decoder.pid is not None]
 
     async def start(self) -> Sequence[CodecId]:
@@ -118,7 +118,7 @@ async def _decode(decoder: DecoderProcess, tasks: Sequence[DecodeTask]) -> Resul
 
 
 async def _ask(decoder: DecoderProcess, request: Request) -> Answer:
-    """Of a decoder that is started first, as often as it takes, where it has died before.
+    """Ask a decoder, which is started first, as often as it takes, where it has died before.
 
     Raises:
         WorkerDiedError: it died over this request.

@@ -31,7 +31,7 @@ async def decode_through_deaths(attempt: Attempt, tasks: Sequence[DecodeTask]) -
 
 
 async def _decode_alone(attempt: Attempt, task: DecodeTask) -> DecodeResult | DecodeFailure:
-    """Of a task whose decoder has died once already, perhaps for another one's sake."""
+    """Decode a task whose decoder has died once already, perhaps for another one's sake."""
     reason = ""
     for _ in range(1, DEATHS):
         try:

@@ -48,7 +48,7 @@ class PictureFormat(enum.Enum):
 
     @property
     def media_type(self) -> str:
-        """Such as ``image/png``."""
+        """The media type, such as ``image/png``."""
         return f"image/{self.value}"
 
 
@@ -176,7 +176,7 @@ class Decoder:
             return [self._alone(codec, *one) for one in zip(blobs, captions, strict=True)]
 
     def _alone(self, codec: StreamCodec, blob: bytes, caption: str | None) -> Decoded | Exception:
-        """Of a batch that failed as a whole. If it is for a caption's sake, the picture does not need it."""
+        """Decode one of a batch that failed as a whole, without its caption if it fails for that."""
         failure: Exception | None = None
         for words in dict.fromkeys((caption, None)):
             try:

@@ -183,5 +183,5 @@ class ViewerServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None of them."""
+        """Leave signals alone."""
         yield

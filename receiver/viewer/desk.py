@@ -48,7 +48,7 @@ class Desk(Protocol):
 
     @property
     def controls(self) -> Controls:
-        """As they are now."""
+        """The controls as they are now."""
 
     @controls.setter
     def controls(self, controls: Controls) -> None:
@@ -59,7 +59,7 @@ class Desk(Protocol):
         """What has been given to the senders."""
 
     def origin(self, seq: int) -> Origin | None:
-        """Of the picture with this number; None where it is not known any more."""
+        """The origin of the picture with this number; None where it is not known any more."""
 
     def forget(self, seq: int) -> None:
         """Nobody will ask for it again."""

@@ -49,7 +49,7 @@ def _reading(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 
 def read_facts(ledger: Path) -> Facts:
-    """From the database of a receiver that runs.
+    """Count in the database of a receiver that runs.
 
     Raises:
         sqlite3.Error: it cannot be read.

@@ -113,7 +113,7 @@ class Post:
 
     @property
     def pixels(self) -> int:
-        """Of the true picture."""
+        """The number of pixels of the true picture."""
         return self.width * self.height
 
 

@@ -93,7 +93,7 @@ class Timeline(Observer):
 
     @property
     def posts(self) -> Sequence[Post]:
-        """All, oldest first."""
+        """All posts, oldest first."""
         return list(self._posts.values())
 
     def since(self, version: int) -> list[Post]:

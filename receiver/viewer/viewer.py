@@ -122,7 +122,7 @@ class Viewer:
                 await self._measure(*waiting)
 
     async def measured(self) -> None:
-        """Until every picture is measured that can be; :meth:`run` does it."""
+        """Wait until every picture is measured that can be; :meth:`run` does it."""
         seen = 0
         while self._unmeasured() is not None:
             seen = await self.timeline.news(seen)

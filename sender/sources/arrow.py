@@ -22,7 +22,7 @@ FILE_MAGIC = b"ARROW1"
 
 
 def _options(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> ipc.IpcReadOptions:
-    """To read the chosen columns and no other."""
+    """Options to read the chosen columns and no other."""
     present = present_columns(place, schema, columns)
     return ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in present])
 
@@ -119,7 +119,7 @@ class ArrowPipe:
             raise FeedError(f"{place}: not a readable Arrow IPC stream: {error}") from None
 
     def count(self) -> int:
-        """Not known.
+        """The number of rows, which is not known.
 
         Raises:
             FeedError: always.

@@ -61,7 +61,7 @@ def _parse_line(line: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def _read_captions(path: Path) -> dict[str, tuple[str, ...]]:
-    """All lines; they take about as much memory as the file has bytes."""
+    """Captions of all lines; they take about as much memory as the file has bytes."""
     captions = {}
     try:
         with path.open("rb") as file:

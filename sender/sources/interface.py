@@ -61,7 +61,7 @@ class Feed(Protocol):
         """
 
     def rows(self, start: int) -> Iterator[FeedRow]:
-        """From row ``start`` on; may be called again for another round if :meth:`count` succeeds.
+        """Rows from ``start`` on; may be called again for another round if :meth:`count` succeeds.
 
         Raises:
             FeedError, LimitError: from the iterator, at the row that cannot be read.

@@ -85,7 +85,7 @@ class FrozenTables:
 
     @classmethod
     def pack(cls, tables: list[tuple[int, NDArray[np.uint16]]]) -> FrozenTables:
-        """From ``(low, frequencies)`` pairs."""
+        """Tables made of ``(low, frequencies)`` pairs."""
         sizes = [len(frequencies) for _, frequencies in tables]
         return cls(
             np.concatenate([frequencies for _, frequencies in tables]),
@@ -107,7 +107,7 @@ class FrozenTables:
         return bits.astype(np.float32)
 
     def to_tensors(self) -> dict[str, torch.Tensor]:
-        """For a bundle (frequencies are widened: safetensors readers know int32 everywhere)."""
+        """The tables as a bundle holds them (widened: safetensors readers know int32 everywhere)."""
         return {
             "frequencies": torch.from_numpy(self.frequencies.astype(np.int32)),
             "starts": torch.from_numpy(self.starts),
@@ -116,7 +116,7 @@ class FrozenTables:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> FrozenTables:
-        """From a bundle.
+        """Tables out of a bundle.
 
         Raises:
             ValueError: if a table does not sum to :data:`FREQUENCY_TOTAL` or has a zero.

@@ -78,7 +78,7 @@ def _request_bytes(limits: Limits) -> int:
 
 
 def server_options(limits: Limits) -> Options:
-    """For ``grpc.aio.server``: what a receiver with these limits takes and answers."""
+    """Options for ``grpc.aio.server``: what a receiver with these limits takes and answers."""
     return [
         *_shared_options(),
         ("grpc.max_receive_message_length", _request_bytes(limits)),

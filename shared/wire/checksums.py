@@ -39,7 +39,7 @@ def _crc(*parts: bytes) -> int:
 
 
 def frame_crc(stream_id: str, epoch: int, frame: image_channel_pb2.ImageFrame) -> int:
-    """Over the key, content id, name, expects_caption, ttl and the container."""
+    """The checksum over the key, content id, name, expects_caption, ttl and the container."""
     head = _crc(
         _head(FRAME_KIND, stream_id, epoch),
         struct.pack("<Q", frame.seq),
@@ -54,7 +54,7 @@ def frame_crc(stream_id: str, epoch: int, frame: image_channel_pb2.ImageFrame) -
 
 
 def skip_crc(stream_id: str, epoch: int, skip: image_channel_pb2.SkippedFrame) -> int:
-    """Over the key, content id, name and reason."""
+    """The checksum over the key, content id, name and reason."""
     return _crc(
         _head(SKIP_KIND, stream_id, epoch),
         struct.pack("<Q", skip.seq),
@@ -65,7 +65,7 @@ def skip_crc(stream_id: str, epoch: int, skip: image_channel_pb2.SkippedFrame) -
 
 
 def caption_crc(stream_id: str, epoch: int, caption: caption_channel_pb2.Caption) -> int:
-    """Over the key, content id, revision, whether it is a tombstone, text, language and ttl."""
+    """The checksum over the key, content id, revision, whether it is a tombstone, text, language and ttl."""
     return _crc(
         _head(CAPTION_KIND, stream_id, epoch),
         struct.pack("<Q", caption.seq),
@@ -83,7 +83,7 @@ def ack_crc(
     positions: types_pb2.Positions,
     outcomes: Sequence[types_pb2.Outcome],
 ) -> int:
-    """Over the key, the cumulative position, the ranges and the outcomes, each after its count."""
+    """The checksum over the key, the cumulative position, ranges and outcomes, each after its count."""
     return _crc(
         _head(ACK_KIND, stream_id, epoch),
         struct.pack("<QI", positions.cumulative, len(positions.ranges)),

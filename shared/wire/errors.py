@@ -71,7 +71,7 @@ class WireError(SidewireError):
         self.details = {name: str(value) for name, value in details.items()}
 
     def to_status(self) -> Status:
-        """As it stands in a refusal."""
+        """The error as it stands in a refusal."""
         info = ErrorInfo(reason=self.reason.name, domain=DOMAIN, metadata=self.details)
         packed = AnyMessage()
         packed.Pack(info)

@@ -52,7 +52,7 @@ class Limits:
     caption_window: Window = Window(frames=4096, bytes=8 << 20)
 
     def to_message(self) -> types_pb2.Limits:
-        """As OpenSession and GetCapabilities say it."""
+        """The limits as OpenSession and GetCapabilities say them."""
         return types_pb2.Limits(
             frame_bytes=self.frame_bytes,
             picture_pixels=self.picture_pixels,

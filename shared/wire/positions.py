@@ -87,7 +87,7 @@ class Positions:
         return other
 
     def to_message(self) -> types_pb2.Positions:
-        """As acks and OpenSession say it; ranges there hold their last number."""
+        """The positions as acks and OpenSession say them; ranges there hold their last number."""
         ranges = [
             types_pb2.SeqRange(first=start, last=end - 1)
             for start, end in zip(self._starts, self._ends, strict=True)

@@ -40,7 +40,7 @@ class SecurityError(SidewireError):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls."""
+    """Someone who calls."""
 
     name: str
 

@@ -107,7 +107,7 @@ async def a_tombstone_lets_the_picture_go(peer: Peer) -> None:
 
 @rule("Captions", CAPTION_CHECKS)
 async def a_newer_revision_replaces_an_older(peer: Peer) -> None:
-    """Of the captions that wait for a picture the highest revision is used, in whatever order they came;
+    """The highest revision of the captions that wait for a picture is used, in whatever order they came;
     the others end as SUPERSEDED."""
     async with both(peer) as (pictures, words):
         for revision in (2, 1, 3):

@@ -91,7 +91,7 @@ def require(condition: object, problem: str) -> None:
 
 
 def table(results: Sequence[Result]) -> str:
-    """For people: a line a check, what was broken below its line, the sum at the end."""
+    """A table for people: a line a check, what was broken below its line, the sum at the end."""
     width = max(len(one.name) for one in results)
     lines = []
     for one in results:

@@ -160,7 +160,7 @@ class Stage:
 
 
 def positions_of(marks: Iterable[Mark]) -> wire.Positions:
-    """As acks say it."""
+    """The positions as acks say them."""
     positions = Positions()
     for seq, _ in marks:
         positions.add(seq)

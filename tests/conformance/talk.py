@@ -36,7 +36,7 @@ def raise_status(code: grpc.StatusCode, details: str | None, metadata: Any) -> N
 
 
 def content_id(container: bytes) -> bytes:
-    """Of a picture that is known by its container alone."""
+    """The content id of a picture that is known by its container alone."""
     return hashlib.sha256(container).digest()[:16]
 
 

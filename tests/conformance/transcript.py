@@ -91,12 +91,12 @@ class Side:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for people."""
         return "pictures" if self.channel == wire.CHANNEL_IMAGES else "captions"
 
     @property
     def arrivals(self) -> list[tuple[Connection, Arrival]]:
-        """Of all connections, in order."""
+        """The arrivals of all connections, in order."""
         return [(one, arrival) for one in self.connections for arrival in one.arrivals]
 
 

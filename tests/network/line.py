@@ -72,7 +72,7 @@ class Line:
         self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(CHUNKS_ON_LINE)
 
     async def carry(self) -> None:
-        """Until the reader ends; the writer is then half closed.
+        """Carry bytes until the reader ends; the writer is then half closed.
 
         Raises:
             ExceptionGroup: of OSErrors; one of the two sides is gone.
