@@ -28,11 +28,11 @@ from cluster.bench.measured import Repeat
 from cluster.bench.options import BenchOptions, Size, Slo, counts
 from cluster.bench.rates import achieved, goodput, offered
 from cluster.bench.repeats import MOST_REPEATS, mean_interval, relative_width
-from cluster.bench.rows import PARTS, FrameRow, Place, frame_rows
+from cluster.bench.rows import PARTS, FrameRow, RunPlace, frame_rows
 from cluster.bench.summary import MOST_LAG_MS, summarise
 from cluster.bench.usage import cpu_seconds, descendants
 from cluster.bench.watch import GatewayWatch, SeenFrame
-from receiver.decoders.worker import PictureFormat, Settings
+from receiver.decoders.worker import DecodingSettings, PictureFormat
 from receiver.work import DecodeTask, Frame, Key
 from sender.encode_worker import CodecSettings
 from sender.sources import SourcePicture
@@ -180,7 +180,7 @@ def test_parts_add_up_to_the_latency(moments: list[float]) -> None:
     due, encoding, encoded, sent, arrived, joined, decoding, decoded, ended = moments
     frame = SentFrame(0, due, 0.0, encoding, encoded, 10, sent, ended, WITH_TEXT)
     seen = SeenFrame(arrived, joined, decoding, decoded, ended, 1)
-    (row,) = frame_rows(Place(1, 0, 0, 0), 0.0, [100], [frame], {0: seen})
+    (row,) = frame_rows(RunPlace(1, 0, 0, 0), 0.0, [100], [frame], {0: seen})
     parts = [row.part_ms(part) for part in PARTS]
     assert all(part is not None and part >= 0 for part in parts)
     assert sum(part or 0.0 for part in parts) == pytest.approx(row.e2e_ms, abs=1e-6)
@@ -188,7 +188,7 @@ def test_parts_add_up_to_the_latency(moments: list[float]) -> None:
 
 def test_a_frame_that_the_gateway_never_decoded_has_a_row_too() -> None:
     frame = SentFrame(3, 1.0, 0.0, 1.0, 1.5, 0, 1.6, 2.0, "REJECTED")
-    (row,) = frame_rows(Place(1, 0, 0, 4), 0.5, [100, 200], [frame], {})
+    (row,) = frame_rows(RunPlace(1, 0, 0, 4), 0.5, [100, 200], [frame], {})
     assert (row.pixels, row.counts, row.batch) == (200, False, 0)
     assert row.e2e_ms == pytest.approx(1000)
     assert row.part_ms("decode") is None
@@ -204,7 +204,7 @@ def steady(count: int, gap: float, *, warmup: int = 0, latency: float = 0.1) -> 
         for n in range(count)
     ]
     seen = {one.seq: SeenFrame(one.due, one.due, one.due, one.due + latency) for one in frames}
-    return list(frame_rows(Place(1, 0, 0, warmup), 0.0, [100], frames, seen))
+    return list(frame_rows(RunPlace(1, 0, 0, warmup), 0.0, [100], frames, seen))
 
 
 def test_rates_of_a_steady_stream() -> None:
@@ -406,7 +406,7 @@ def test_the_bare_loop_writes_every_picture_once(tmp_path: Path, kodak: dict[str
     spec = BareSpec(
         tmp_path / "feed.parquet",
         CodecSettings("base", 4, 1),
-        Settings(PictureFormat.PNG, None, 1),
+        DecodingSettings(PictureFormat.PNG, None, 1),
         words=True,
         sink=sink,
     )

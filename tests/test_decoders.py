@@ -25,7 +25,7 @@ from receiver.decoders.batches import InspectTask
 from receiver.decoders.interface import Inspection
 from receiver.decoders.noop import NoOpPool
 from receiver.decoders.processes import ProcessPool
-from receiver.decoders.worker import Decoder, PictureFormat, Settings
+from receiver.decoders.worker import Decoder, DecodingSettings, PictureFormat
 from receiver.flow import Account
 from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
@@ -148,7 +148,7 @@ def test_results_are_the_codecs_in_order() -> None:
 @pytest.fixture(scope="module", params=PictureFormat)
 def decoder(request: pytest.FixtureRequest) -> Decoder:
     """A decoder in this process."""
-    return Decoder(Settings(request.param, BUNDLE, torch.get_num_threads()))
+    return Decoder(DecodingSettings(request.param, BUNDLE, torch.get_num_threads()))
 
 
 def test_pictures_are_of_the_format_that_was_asked_for(decoder: Decoder) -> None:
@@ -228,7 +228,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Listening:
 @pytest.fixture
 def hearing(listening: Listening) -> Decoder:
     """A decoder of words, in this process."""
-    return Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads()))
+    return Decoder(DecodingSettings(PictureFormat.PNG, None, torch.get_num_threads()))
 
 
 def test_each_picture_is_decoded_with_its_own_words_in_one_batch(
@@ -269,7 +269,7 @@ def test_who_looks_into_a_stream_is_told_what_the_text_encoder_could_not_read(
     kodak: dict[str, Picture], caption: str | None, language: str, note: str
 ) -> None:
     blob = loading.get_codec("ssa").encode(kodak["kodim07"][:64, :96], 0).blob
-    reader = Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads()))
+    reader = Decoder(DecodingSettings(PictureFormat.PNG, None, torch.get_num_threads()))
     seen = reader.inspect(InspectTask(blob, caption, language))
     assert isinstance(seen, Inspection)
     assert seen.caption_note.startswith(note)
@@ -278,7 +278,9 @@ def test_who_looks_into_a_stream_is_told_what_the_text_encoder_could_not_read(
 
 def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
     def codecs(generator: str) -> dict[str, CodecId]:
-        decoder = Decoder(Settings(PictureFormat.PNG, None, torch.get_num_threads(), generator))
+        decoder = Decoder(
+            DecodingSettings(PictureFormat.PNG, None, torch.get_num_threads(), generator)
+        )
         return {one.name: one for one in map(CodecId.FromString, decoder.codec_ids())}
 
     read, deaf = codecs("ssa"), codecs("none")

@@ -34,7 +34,7 @@ from cluster.trials.frames import frame as sealed
 from cluster.trials.frames import words
 from cluster.trials.processes import Ends, Program
 from receiver.decoders.interface import SwapError
-from receiver.decoders.worker import PictureFormat, Settings
+from receiver.decoders.worker import DecodingSettings, PictureFormat
 from receiver.settings import ReceiveSettings
 from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, End, Frame, Key
 from shared.codecs import Codec, get_codec, load_codec
@@ -55,7 +55,7 @@ WORDS = "A red bus stands before a green hedge under a blue sky."
 PICTURES, FIRST_WIDTH = 40, 16
 #: Far beyond what anything here takes.
 PATIENCE = 120.0
-SPEC = PoolSpec(Settings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
+SPEC = PoolSpec(DecodingSettings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -396,7 +396,7 @@ def test_commands_find_the_decoders_from_another_process() -> None:
 
 def test_bundle_that_is_missing_is_said_at_the_start(tmp_path: Path) -> None:
     async def scenario() -> None:
-        spec = PoolSpec(Settings(PictureFormat.PNG, tmp_path, threads=1), 1)
+        spec = PoolSpec(DecodingSettings(PictureFormat.PNG, tmp_path, threads=1), 1)
         with pytest.raises(BundleError, match=str(tmp_path)):
             await RayPool(spec, f"{NAMESPACE}-other").start()
 

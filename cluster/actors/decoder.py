@@ -16,7 +16,7 @@ from typing import Any
 import ray
 
 from cluster.actors.metrics import DecoderMetrics
-from cluster.actors.roster import DecoderState, Handle, Model
+from cluster.actors.roster import DecoderState, Handle, ModelVersion
 from receiver.decoders.batches import BatchDecoder, InspectTask, Results, check_successor
 from receiver.decoders.interface import Inspection
 from receiver.work import DecodeTask
@@ -32,13 +32,13 @@ class DecoderActor:
 
     def __init__(self, name: str) -> None:
         self._loading = threading.Lock()
-        self._current: tuple[Model, BatchDecoder] | None = None
-        self._next: tuple[Model, BatchDecoder] | None = None
+        self._current: tuple[ModelVersion, BatchDecoder] | None = None
+        self._next: tuple[ModelVersion, BatchDecoder] | None = None
         self._busy = False
         self._pictures = 0
         self._metrics = DecoderMetrics(name)
 
-    def decode(self, model: Model, tasks: Sequence[DecodeTask]) -> Results | SidewireError:
+    def decode(self, model: ModelVersion, tasks: Sequence[DecodeTask]) -> Results | SidewireError:
         """One answer a task, or why the model cannot be loaded. It decodes with the newest model that
         it was told of: an older one's streams are the same."""
         try:
@@ -58,7 +58,7 @@ class DecoderActor:
         self._metrics.decoded(results, time.perf_counter() - began)
         return results
 
-    def inspect(self, model: Model, task: InspectTask) -> Inspection | SidewireError:
+    def inspect(self, model: ModelVersion, task: InspectTask) -> Inspection | SidewireError:
         """What a stream and its decoder do under a caption."""
         try:
             return self._decoder(model).inspect(task)
@@ -70,7 +70,7 @@ class DecoderActor:
 
     @ray.method(concurrency_group="control")
     def prepare(
-        self, model: Model, successor_of: Model | None = None
+        self, model: ModelVersion, successor_of: ModelVersion | None = None
     ) -> list[bytes] | SidewireError:
         """Load a model beside the one in use, for the first batch that names it.
 
@@ -104,7 +104,7 @@ class DecoderActor:
         model = self._current[0] if self._current else None
         return DecoderState(os.getpid(), node, model, self._busy, self._pictures)
 
-    def _decoder(self, model: Model) -> BatchDecoder:
+    def _decoder(self, model: ModelVersion) -> BatchDecoder:
         """The decoder of a model, or of a newer one."""
         current = self._current
         if current is not None and current[0].version >= model.version:

@@ -6,7 +6,7 @@ from cluster.actors.metrics import GatewayMetrics
 from cluster.actors.pool import RayPool
 from cluster.actors.roster import PoolSpec
 from cluster.actors.runtime import connected, gpus
-from receiver.decoders.worker import PictureFormat, Settings
+from receiver.decoders.worker import DecodingSettings, PictureFormat
 from receiver.serve import serve
 from receiver.settings import ReceiveSettings
 
@@ -15,7 +15,7 @@ __all__ = ["pool_spec", "serve_on_ray"]
 
 def pool_spec(settings: ReceiveSettings) -> PoolSpec:
     """The decoders that the settings ask for, on the cluster that is connected."""
-    decoding = Settings(
+    decoding = DecodingSettings(
         PictureFormat(settings.picture_format),
         settings.bundle.resolve() if settings.bundle else None,
         threads=1,

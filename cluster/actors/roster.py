@@ -9,7 +9,15 @@ from ray.actor import ActorHandle
 
 from receiver.decoders.batches import DecoderSettings
 
-__all__ = ["SUPERVISOR", "DecoderState", "Handle", "Model", "PoolSpec", "PoolStatus", "Roster"]
+__all__ = [
+    "SUPERVISOR",
+    "DecoderState",
+    "Handle",
+    "ModelVersion",
+    "PoolSpec",
+    "PoolStatus",
+    "Roster",
+]
 
 #: An actor as its callers see it; Ray does not type its methods.
 Handle: TypeAlias = ActorHandle[Any]
@@ -34,7 +42,7 @@ class PoolSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelVersion:
     """What decoders are to decode with; a higher version has taken the place of a lower one."""
 
     version: int
@@ -53,7 +61,7 @@ class DecoderState:
 
     pid: int
     node: str
-    model: Model | None
+    model: ModelVersion | None
     busy: bool
     pictures: int
 
@@ -70,7 +78,7 @@ class Roster:
 
     number: int
     decoders: dict[str, Handle]
-    model: Model
+    model: ModelVersion
     codecs: tuple[bytes, ...]
 
 
@@ -78,5 +86,5 @@ class Roster:
 class PoolStatus:
     """A pool as people see it: the model, and each decoder's state (None while it is being started again)."""
 
-    model: Model
+    model: ModelVersion
     decoders: dict[str, DecoderState | None]

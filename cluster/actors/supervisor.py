@@ -21,7 +21,7 @@ from cluster.actors.roster import (
     SUPERVISOR,
     DecoderState,
     Handle,
-    Model,
+    ModelVersion,
     PoolSpec,
     PoolStatus,
     Roster,
@@ -51,7 +51,7 @@ class Supervisor:
         self._spec = spec
         self._namespace = namespace
         self._decoders: dict[str, Handle] = {}
-        self._model = Model(0, spec.settings)
+        self._model = ModelVersion(0, spec.settings)
         self._codecs: tuple[bytes, ...] = ()
         # Another number than before a restart.
         self._number = time.time_ns()
@@ -162,7 +162,10 @@ class Supervisor:
         return min(most, int(gpus() / self._spec.gpus)) if self._spec.gpus else most
 
     async def _prepare(
-        self, model: Model, decoders: Iterable[Handle], successor_of: Model | None = None
+        self,
+        model: ModelVersion,
+        decoders: Iterable[Handle],
+        successor_of: ModelVersion | None = None,
     ) -> tuple[bytes, ...]:
         """Have a model loaded by each; what it decodes.
 
@@ -185,7 +188,7 @@ class Supervisor:
     async def _swap(self, generator: str) -> None:
         settings = self._model.settings.successor(generator)
         self._attempts += 1
-        newer = Model(self._model.version + self._attempts, settings)
+        newer = ModelVersion(self._model.version + self._attempts, settings)
         first, *others = self._decoders.values()
         # The first one finds out whether it can be done at all.
         codecs = await self._prepare(newer, [first], self._model)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.decoders.worker import Decoder, Settings
+from receiver.decoders.worker import Decoder, DecodingSettings
 from receiver.work import Caption, DecodeResult, DecodeTask, Frame, Key
 from sender.encode_worker import CodecSettings, Unencodable, build_encoder
 from shared.bitstream.container import Container
@@ -36,7 +36,7 @@ class BareSpec:
 
     feed: Path
     encoding: CodecSettings
-    decoding: Settings
+    decoding: DecodingSettings
     words: bool
     sink: Path | None
 

@@ -16,12 +16,12 @@ from cluster.bench.options import BenchOptions
 from cluster.bench.rates import achieved
 from cluster.bench.remote_senders import ClusterWorkplace
 from cluster.bench.repeats import mean_interval, relative_width
-from cluster.bench.rows import FrameRow, Place, frame_rows
+from cluster.bench.rows import FrameRow, RunPlace, frame_rows
 from cluster.bench.senders import LoadSenders, Round
 from cluster.bench.watch import GatewayWatch
 from cluster.bench.workplace import BESIDE, LocalWorkplace, Spread, Workplace
 from cluster.demo.run import pool_of
-from receiver.decoders.worker import PictureFormat, Settings
+from receiver.decoders.worker import DecodingSettings, PictureFormat
 from receiver.serve import Addresses, receive
 from receiver.settings import ReceiveSettings
 from sender.encode_worker import CodecSettings
@@ -157,7 +157,7 @@ def _bare_loop(ground: Ground) -> BareLoop | None:
         lambda threads: BareSpec(
             feed=ground.feed.path,
             encoding=CodecSettings(options.codec, options.quality, threads),
-            decoding=Settings(PictureFormat.PNG, None, threads, options.generator),
+            decoding=DecodingSettings(PictureFormat.PNG, None, threads, options.generator),
             words=options.captions,
             sink=ground.folder / "bare" if ground.pictures else None,
         )
@@ -199,7 +199,7 @@ async def _repeat(
 def _rows(ground: Ground, number: int, sent: Round, watch: GatewayWatch) -> Sequence[FrameRow]:
     rows: list[FrameRow] = []
     for sender, (stream, report) in enumerate(zip(sent.streams, sent.reports, strict=True)):
-        place = Place(ground.decoders, number, sender, ground.options.warmup)
+        place = RunPlace(ground.decoders, number, sender, ground.options.warmup)
         seen = watch.take(stream)
         rows += frame_rows(place, sent.start, ground.feed.pixels, report.frames, seen)
     return rows

@@ -12,7 +12,7 @@ from cluster.bench.load import SentFrame
 from cluster.bench.watch import SeenFrame
 from cluster.records import columns_of, write_table
 
-__all__ = ["PARTS", "FrameRow", "Place", "frame_rows", "write_rows"]
+__all__ = ["PARTS", "FrameRow", "RunPlace", "frame_rows", "write_rows"]
 
 #: What a latency is made of, from which moment to which. Together they are all of it.
 #: wait: for an encoder that is free, the load generator's lag with it. send: journal, credit, wire.
@@ -29,7 +29,7 @@ PARTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunPlace:
     """Where in a run frames belong.
 
     Attributes:
@@ -90,7 +90,7 @@ class FrameRow:
 
 
 def frame_rows(
-    place: Place,
+    place: RunPlace,
     start: float,
     pixels: Sequence[int],
     sent: Sequence[SentFrame],

@@ -22,7 +22,7 @@ from receiver.viewer.posts import Origin
 from shared.errors import PictureError
 from shared.pictures import picture_from_bytes, write_atomically
 
-__all__ = ["Newsroom", "Words", "choose_words"]
+__all__ = ["ChosenWords", "Newsroom", "choose_words"]
 
 #: Formats that every browser shows as they are.
 SHOWN = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -31,12 +31,12 @@ OTHERS = 32
 ORIGINALS = "originals"
 LOOK_SECONDS = 0.05
 
-Words = tuple[str, str]
+ChosenWords = tuple[str, str]
 
 
 def choose_words(
     item: Item, others: deque[Item], controls: Controls, chance: random.Random
-) -> Words:
+) -> ChosenWords:
     """What is sent for a picture, and what that is, as in :class:`Origin`: its own caption, another
     picture's, or none.
 
@@ -93,7 +93,7 @@ class Newsroom(Desk):
         #: When the last picture left.
         self._left = float("-inf")
         #: (number, item, words, when its picture left), in the order of the pictures.
-        self._words: asyncio.Queue[tuple[int, Item, Words, float] | None] = asyncio.Queue()
+        self._words: asyncio.Queue[tuple[int, Item, ChosenWords, float] | None] = asyncio.Queue()
         (gallery / ORIGINALS).mkdir(parents=True, exist_ok=True)
 
     # The desk

@@ -59,7 +59,7 @@ AHEAD = 4
 
 
 @dataclass(frozen=True)
-class Place:
+class Folders:
     """Folders of a run."""
 
     state: Path
@@ -73,15 +73,15 @@ class Demo:
         say: prints a line.
     """
 
-    def __init__(self, options: DemoOptions, place: Place, say: Callable[[str], None]) -> None:
+    def __init__(self, options: DemoOptions, folders: Folders, say: Callable[[str], None]) -> None:
         self._say = say
         self._options = options
-        self._place = place
+        self._folders = folders
         codec = options.codec or CODEC
         self._settings = ReceiveSettings(
             images="127.0.0.1:0",
             captions="127.0.0.1:0",
-            state=place.state / "receiver",
+            state=folders.state / "receiver",
             sink_kind="none",
             mode="refine",
             late_window=LATE_WINDOW,
@@ -98,7 +98,7 @@ class Demo:
         self._newsroom = Newsroom(
             partial(feed_items, options.feed, options.limit),
             repeat=not options.headless,
-            gallery=place.gallery,
+            gallery=folders.gallery,
             controls=options.controls,
             seed=options.seed,
             changed=self._timeline.wake,
@@ -109,7 +109,7 @@ class Demo:
         self._lab = Lab(codec)
         self._pool = pool_of(self._settings)
         self.viewer = Viewer(
-            place.gallery,
+            folders.gallery,
             self._settings.state / "ledger.sqlite",
             self._timeline,
             self._newsroom,
@@ -130,7 +130,7 @@ class Demo:
         post = self._gone.popleft()
         self._newsroom.forget(post.number)
         for folder in ("pictures", "overlays"):
-            for file in (self._place.gallery / folder).glob(f"{post.id}.*"):
+            for file in (self._folders.gallery / folder).glob(f"{post.id}.*"):
                 file.unlink(missing_ok=True)
 
     async def run(self) -> Summary:
@@ -152,7 +152,7 @@ class Demo:
                 self._stop,
                 self._ready.set_result,
                 pool=self._pool,
-                sink=GallerySink(self._place.gallery),
+                sink=GallerySink(self._folders.gallery),
                 observer=self._observer(),
             )
         )
@@ -189,7 +189,7 @@ class Demo:
 
     async def _replay(self, addresses: Addresses) -> None:
         """Both senders, from their start until each has said that all it had has ended."""
-        options, state = self._options, self._place.state
+        options, state = self._options, self._folders.state
         common = ("--feed", "-", "--stream", STREAM, "--json")
         async with AsyncExitStack() as stack:
             send = await Child.start(
@@ -223,7 +223,7 @@ class Demo:
                 with suppress(SidewireError):
                     await self.viewer.overlays(post.id)
                     await self.viewer.unguarded(post.id)
-            write_report(self._place.gallery, self.viewer, summary)
+            write_report(self._folders.gallery, self.viewer, summary)
         if summary.lost:
             raise SidewireError(f"{summary.lost} pictures have no end: please report this")
         return summary
@@ -252,11 +252,11 @@ async def until_attached(address: str) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _run(options: DemoOptions, place: Place, say: Callable[[str], None]) -> Summary:
+async def _run(options: DemoOptions, folders: Folders, say: Callable[[str], None]) -> Summary:
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    return await Demo(options, place, say).run()
+    return await Demo(options, folders, say).run()
 
 
 def run_demo(options: DemoOptions, say: Callable[[str], None]) -> Summary | None:
@@ -284,7 +284,7 @@ def run_demo(options: DemoOptions, say: Callable[[str], None]) -> Summary | None
         ray = connected("", NAMESPACE) if options.decoder == "ray" else nullcontext()
         try:
             with suppress(KeyboardInterrupt, asyncio.CancelledError), ray:
-                return asyncio.run(_run(options, Place(state, gallery), say))
+                return asyncio.run(_run(options, Folders(state, gallery), say))
         finally:
             shutil.rmtree(gallery / ".staging", ignore_errors=True)
     return None

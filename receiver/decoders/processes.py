@@ -12,7 +12,7 @@ from pathlib import Path
 from receiver.decoders.batches import InspectTask, Results
 from receiver.decoders.interface import InspectingPool, Inspection
 from receiver.decoders.repeating import decode_through_deaths
-from receiver.decoders.worker import Answer, PictureFormat, Request, Settings, build_decoder
+from receiver.decoders.worker import Answer, DecodingSettings, PictureFormat, Request, build_decoder
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
@@ -54,7 +54,7 @@ class ProcessPool(InspectingPool):
     ) -> None:
         self.width = processes
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        build = partial(build_decoder, Settings(picture_format, bundle, threads, generator))
+        build = partial(build_decoder, DecodingSettings(picture_format, bundle, threads, generator))
         self._decoders = [
             DecoderProcess("decoder process", build, timeout) for _ in range(processes)
         ]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Decoder",
+    "DecodingSettings",
     "PictureFormat",
     "Request",
-    "Settings",
     "build_decoder",
 ]
 
@@ -61,7 +61,7 @@ SAVE: dict[PictureFormat, dict[str, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DecodingSettings:
     """What a decoder decodes with, and into.
 
     Attributes:
@@ -84,7 +84,7 @@ class Settings:
         """See :class:`DecoderSettings`."""
         return Decoder(self)
 
-    def successor(self, model: str) -> Settings:
+    def successor(self, model: str) -> DecodingSettings:
         """See :class:`DecoderSettings`: a codec's name or a bundle's folder."""
         if self.bundle is not None:
             return replace(self, bundle=Path(model))
@@ -98,7 +98,7 @@ class Decoder:
         BundleError, TextWeightsError: weights are missing or damaged. UnknownCodecError: no such generator.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DecodingSettings) -> None:
         import torch  # noqa: PLC0415
 
         from receiver.decoders.loading import load_codecs  # noqa: PLC0415
