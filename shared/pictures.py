@@ -23,6 +23,7 @@ from shared.errors import LimitError, PictureError, SidewireError
 
 __all__ = [
     "LARGEST_SIDE",
+    "LUMA_WEIGHTS",
     "Picture",
     "picture_from_bytes",
     "read_picture",
@@ -36,6 +37,8 @@ with suppress(ImportError):  # JPEG XL is an extra: its plugin is under the GPL
 
 #: Widest and highest picture that can be encoded or decoded.
 LARGEST_SIDE = 8192
+#: Shares of R, G and B in luma (ITU-R BT.601).
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 #: Modes that have a plain 8-bit RGB meaning once transparency is dealt with.
 PLAIN_MODES = {"1", "L", "P", "RGB", "CMYK", "YCbCr"}
 ALPHA_MODES = {"LA", "PA", "RGBA", "La", "RGBa"}

@@ -6,12 +6,15 @@ by pixel (un)shuffling, which costs a CPU much less than convolutions on the ful
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
     "DepthwiseBlock",
+    "Extra",
     "LeakyReLU",
     "QualityGain",
     "QualitySequential",
@@ -39,6 +42,22 @@ def subpixel(in_channels: int, out_channels: int, factor: int, kernel: int = 3) 
     )
 
 
+class Extra(nn.Module):
+    """A block that keeps its input's shape, and so can deepen a trained network without changing it."""
+
+    @abstractmethod
+    def last_layers(self) -> tuple[nn.Conv2d, ...]:
+        """The last convolution of each residual branch."""
+
+    @torch.no_grad()
+    def become_identity(self) -> None:
+        """Start as ``x -> x``: the residual branches end in zeros."""
+        for layer in self.last_layers():
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
 class LeakyReLU(nn.LeakyReLU):
     """The transforms' activation."""
 
@@ -46,7 +65,7 @@ class LeakyReLU(nn.LeakyReLU):
         super().__init__(NEGATIVE_SLOPE)
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Extra):
     """``x + conv3x3(act(conv3x3(x)))``: the densest use of a CPU's matrix units."""
 
     def __init__(self, channels: int) -> None:
@@ -56,12 +75,15 @@ class ResidualBlock(nn.Module):
         with torch.no_grad():
             self.conv2.weight.mul_(RESIDUAL_INIT)
 
+    def last_layers(self) -> tuple[nn.Conv2d, ...]:
+        return (self.conv2,)
+
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv2(F.leaky_relu(self.conv1(x), NEGATIVE_SLOPE))
         return x + out
 
 
-class DepthwiseBlock(nn.Module):
+class DepthwiseBlock(Extra):
     """A depth-wise mixer over space, then a pointwise one over channels, each residual.
 
     Takes a third of a :class:`ResidualBlock`'s parameters at the same width, which is what lets
@@ -80,6 +102,9 @@ class DepthwiseBlock(nn.Module):
             self.outer.weight.mul_(RESIDUAL_INIT)
             self.project.weight.mul_(RESIDUAL_INIT)
 
+    def last_layers(self) -> tuple[nn.Conv2d, ...]:
+        return self.outer, self.project
+
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.outer(self.spatial(F.leaky_relu(self.inner(x), NEGATIVE_SLOPE)))
         out: Tensor = self.project(F.leaky_relu(self.expand(x), NEGATIVE_SLOPE))
@@ -94,10 +119,9 @@ class QualityGain(nn.Module):
     stage ends too, where it lets one set of weights serve rates forty times apart.
     """
 
-    def __init__(self, levels: int, channels: int, initial: Tensor | None = None) -> None:
+    def __init__(self, levels: int, channels: int) -> None:
         super().__init__()
-        start = torch.zeros(levels) if initial is None else initial
-        self.log_gain = nn.Parameter(start[:, None].repeat(1, channels))
+        self.log_gain = nn.Parameter(torch.zeros(levels, channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """``x``: (B, C, H, W); ``quality``: (B,) int64 levels. Returns (B, C, H, W)."""

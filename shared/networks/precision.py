@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-__all__ = ["Precision", "cast_convolutions", "default_device", "default_precision"]
+__all__ = ["Precision", "default_device", "default_precision", "ready"]
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -49,9 +49,13 @@ def default_precision() -> Precision:
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def cast_convolutions(module: ModuleT, dtype: torch.dtype) -> ModuleT:
-    """Cast every convolution's weights in place; gains stay in float32, where a logarithm needs it."""
-    for layer in module.modules():
+def ready(network: ModuleT, device: torch.device, dtype: torch.dtype) -> ModuleT:
+    """Place a trained network for use and return it: no gradients, channels last, convolutions in ``dtype``.
+
+    Gains and other parameters stay in float32, where a logarithm needs it.
+    """
+    network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(dtype)
-    return module
+    return network

@@ -21,52 +21,18 @@ no statistic depends on the batch or on the picture's size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.networks.channel_norm import ChannelNorm
 from shared.networks.layers import conv3x3
+from shared.networks.stages import Conditioner, Conditioning
 
-__all__ = ["ChannelNorm", "Conditioning", "SemanticSpatialBlock"]
+__all__ = ["SemanticSpatialBlock"]
 
 #: SSA-GAN's width of the mask predictor.
 MASK_HIDDEN = 100
-
-
-class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over channels at each place (HiFiC, Mentzer et al. 2020, app. A.1).
-
-    Unbiased variance, epsilon 1e-3. ``affine``: followed by a learned scale and offset a channel.
-    """
-
-    def __init__(self, channels: int, *, affine: bool = True) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), in ``x``'s dtype; moments are taken in float32."""
-        wide = x.float()
-        variance, mean = torch.var_mean(wide, 1, correction=1, keepdim=True)
-        out = (wide - mean) * torch.rsqrt(variance + 1e-3)
-        if self.weight is not None and self.bias is not None:
-            out = out * self.weight[:, None, None] + self.bias[:, None, None]
-        return out.to(x.dtype)
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What a generator is told of the words.
-
-    Attributes:
-        text: (B, D) sentence vectors; a row of zeros is "no text".
-        trust: (B,) in 0..1; 0 gives what no text would give, whatever ``text`` says. None for 1.
-    """
-
-    text: Tensor
-    trust: Tensor | None = None
 
 
 class TextAffine(nn.Module):
@@ -79,16 +45,16 @@ class TextAffine(nn.Module):
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, words: Conditioning) -> Tensor:
+    def forward(self, given: Conditioning) -> Tensor:
         """(B, C). Trust goes in a straight line from what no text gives to what the text gives."""
-        out: Tensor = self.outer(F.relu(self.inner(words.text)))
-        if words.trust is None:
+        out: Tensor = self.outer(F.relu(self.inner(given.text)))
+        if given.trust is None:
             return out
-        silent: Tensor = self.outer(F.relu(self.inner(torch.zeros_like(words.text))))
-        return torch.lerp(silent, out, words.trust[:, None].to(out.dtype))
+        silent: Tensor = self.outer(F.relu(self.inner(torch.zeros_like(given.text))))
+        return torch.lerp(silent, out, given.trust[:, None].to(out.dtype))
 
 
-class SemanticSpatialBlock(nn.Module):
+class SemanticSpatialBlock(Conditioner):
     """One SSA block.
 
     Args:
@@ -97,6 +63,8 @@ class SemanticSpatialBlock(nn.Module):
         text_hidden: width inside the two MLPs (SSA-GAN: D).
         mask_hidden: width inside the mask predictor.
     """
+
+    reach = 1
 
     def __init__(
         self, channels: int, text_width: int, text_hidden: int, mask_hidden: int = MASK_HIDDEN
@@ -113,13 +81,9 @@ class SemanticSpatialBlock(nn.Module):
         self.gamma = TextAffine(text_width, text_hidden, channels)
         self.beta = TextAffine(text_width, text_hidden, channels)
 
-    def forward(self, y: Tensor, words: Conditioning) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        return self.masked(y, words)[0]
-
-    def masked(self, y: Tensor, words: Conditioning) -> tuple[Tensor, Tensor]:
+    def masked(self, y: Tensor, given: Conditioning) -> tuple[Tensor, Tensor]:
         """The block's output, and its mask m (B, 1, H, W) in 0..1."""
         mask: Tensor = self.mask_predictor(y)
-        gamma = self.gamma(words)[:, :, None, None].to(y.dtype)
-        beta = self.beta(words)[:, :, None, None].to(y.dtype)
+        gamma = self.gamma(given)[:, :, None, None].to(y.dtype)
+        beta = self.beta(given)[:, :, None, None].to(y.dtype)
         return y + mask * torch.addcmul(beta, gamma, self.norm(y)), mask

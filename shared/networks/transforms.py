@@ -1,7 +1,6 @@
-"""The networks of ``base``: g_a, g_s, h_a and h_mu of a mean-scale hyperprior.
+"""g_a and g_s: the transforms of every system of the house, on which conditioners can be hung.
 
-Minnen, Ballé, Toderici, "Joint Autoregressive and Hierarchical Priors for Learned Image
-Compression" (NeurIPS 2018), without the autoregressive part, on transforms that a CPU runs fast::
+A picture becomes y and comes back, on convolutions that a CPU runs fast::
 
     x (B,3,H,W)                                            x_hat (B,3,H,W)
       |------------------.                                   ^------------------.
@@ -13,18 +12,18 @@ Compression" (NeurIPS 2018), without the autoregressive part, on transforms that
     1/16 (coarse) blocks |                                 1/16 (coarse) blocks |
       '-------(+)--------'                                   '--------.---------'
                |                                                      |
-              gain --> y ==(symbols)==> y_hat ----------------------> 1/gain
-                       |                 ^
-                       h_a --> z --> h_mu + scale branch (shared/entropy)
+              gain --> y ==(latent codec: shared/latents)==> y_hat -> 1/gain
+
+Stages are named after their width: ``fine``, ``coarse`` and ``latent`` in g_a, ``coarse``, ``fine`` and
+``stem`` in g_s; what is attached to one stands behind its last layer.
 
 The linear path starts as the principal components of 16x16 patches, so that training begins at a
 block-transform codec and the networks learn what it lacks. It costs 0.15 MMAC a latent.
-
-The scale branch is not here: it runs on integers (:mod:`shared.entropy.scale_branch`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -36,13 +35,21 @@ from shared.networks.layers import (
     DepthwiseBlock,
     LeakyReLU,
     QualityGain,
-    QualitySequential,
     ResidualBlock,
     conv3x3,
     subpixel,
 )
+from shared.networks.stages import (
+    AnalysisTransform,
+    Attach,
+    Conditioning,
+    Stage,
+    Stages,
+    SynthesisTransform,
+)
+from shared.pictures import LUMA_WEIGHTS
 
-__all__ = ["Y_STRIDE", "Z_STRIDE", "HyperpriorSize", "TransformSet"]
+__all__ = ["Y_STRIDE", "Z_STRIDE", "Analysis", "Synthesis", "TransformSize"]
 
 #: Pixels of the picture per element of y, each way.
 Y_STRIDE = 16
@@ -52,8 +59,8 @@ Z_STRIDE = 64
 BlockKind = Literal["residual", "depthwise"]
 
 
-class HyperpriorSize(BaseModel):
-    """Widths and depths of a mean-scale hyperprior: all that is needed to build its networks."""
+class TransformSize(BaseModel):
+    """Widths and depths of g_a and g_s."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,21 +73,18 @@ class HyperpriorSize(BaseModel):
     fine_kind: BlockKind = "residual"
     coarse_kind: BlockKind = "depthwise"
     latent: int = Field(192, ge=1, description="M, channels of y")
-    hyper_latent: int = Field(96, ge=1, description="channels of z")
-    hyper_hidden: int = Field(128, ge=4, description="width of h_a and h_mu")
-    scale_hidden: tuple[int, int] = Field(
-        (96, 64), description="widths of the integer scale branch"
-    )
 
-    @property
-    def receptive_radius(self) -> int:
+    def halo(self, coarse_reach: int = 0, fine_reach: int = 0) -> int:
         """Latents (1/16) that g_a or g_s sees on each side of one, rounded up.
 
         A coarse convolution reaches one latent, a fine one half of it; g_s ends in two more at 1/4.
+
+        Args:
+            coarse_reach, fine_reach: of what is attached to these stages.
         """
         coarse = 1 + self.coarse_blocks * (1 if self.coarse_kind == "depthwise" else 2)
         fine = self.fine_blocks * (1 if self.fine_kind == "depthwise" else 2) + 1
-        return coarse + -(-fine // 2) + 1
+        return coarse + coarse_reach + -(-(fine + fine_reach) // 2) + 1
 
 
 def _blocks(kind: BlockKind, channels: int, count: int) -> list[nn.Module]:
@@ -88,95 +92,126 @@ def _blocks(kind: BlockKind, channels: int, count: int) -> list[nn.Module]:
     return [block(channels) for _ in range(count)]
 
 
-class Analysis(nn.Module):
-    """g_a: (B, 3, H, W) around zero -> y (B, M, H/16, W/16), in units of the level's step."""
+class Analysis(AnalysisTransform):
+    """g_a: (B, 3, H, W) around zero -> y (B, M, H/16, W/16), in units of the level's step.
 
-    def __init__(self, size: HyperpriorSize, log_step: Tensor) -> None:
-        super().__init__()
-        levels, fine, coarse = size.levels, size.fine, size.coarse
-        self.project = nn.Conv2d(3 * Y_STRIDE**2, size.latent, 1, bias=False)
-        self.body = QualitySequential(
-            [
-                nn.PixelUnshuffle(4),
-                conv3x3(48, size.stem),
-                LeakyReLU(),
-                conv3x3(size.stem, fine, stride=2),
-                *_blocks(size.fine_kind, fine, size.fine_blocks),
-                QualityGain(levels, fine),
-                conv3x3(fine, coarse, stride=2),
-                *_blocks(size.coarse_kind, coarse, size.coarse_blocks),
-                QualityGain(levels, coarse),
-                conv3x3(coarse, size.latent),
-            ]
-        )
-        self.gain = QualityGain(levels, size.latent, log_step)
+    Args:
+        size: of the network.
+        at: what is attached to its stages.
 
-    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """``quality``: (B,) int64 levels."""
-        linear = self.project(F.pixel_unshuffle(x, Y_STRIDE))
-        out: Tensor = self.gain(linear + self.body(x, quality), quality)
-        return out
-
-
-class Synthesis(nn.Module):
-    """g_s: y_hat (B, M, H/16, W/16) -> (B, 3, H, W) around zero."""
-
-    def __init__(self, size: HyperpriorSize, log_step: Tensor) -> None:
-        super().__init__()
-        levels, fine, coarse = size.levels, size.fine, size.coarse
-        self.gain = QualityGain(levels, size.latent, -log_step)
-        self.expand = nn.Conv2d(size.latent, 3 * Y_STRIDE**2, 1, bias=False)
-        self.body = QualitySequential(
-            [
-                conv3x3(size.latent, coarse),
-                *_blocks(size.coarse_kind, coarse, size.coarse_blocks),
-                QualityGain(levels, coarse),
-                subpixel(coarse, fine, 2, kernel=1),
-                *_blocks(size.fine_kind, fine, size.fine_blocks),
-                QualityGain(levels, fine),
-                subpixel(fine, size.stem, 2),
-                LeakyReLU(),
-                subpixel(size.stem, 3, 4),
-            ]
-        )
-
-    def forward(self, y_hat: Tensor, quality: Tensor) -> Tensor:
-        """``quality``: (B,) int64 levels."""
-        y_hat = self.gain(y_hat, quality)
-        linear = F.pixel_shuffle(self.expand(y_hat), Y_STRIDE)
-        out: Tensor = linear + self.body(y_hat, quality)
-        return out
-
-
-class TransformSet(nn.Module):
-    """The four float networks, built from a :class:`HyperpriorSize`.
-
-    ``log_step`` (levels,) starts the gain unit at each level's expected step size.
+    Attributes:
+        halo: latents around one that it depends on.
     """
 
-    def __init__(self, size: HyperpriorSize, log_step: Tensor | None = None) -> None:
-        super().__init__()
-        levels, m, n, hidden = size.levels, size.latent, size.hyper_latent, size.hyper_hidden
-        step = torch.zeros(levels) if log_step is None else log_step
-        self.g_a = Analysis(size, step)
-        self.g_s = Synthesis(size, step)
-        self.h_a = QualitySequential(
+    def __init__(self, size: TransformSize, at: Mapping[str, Attach] | None = None) -> None:
+        levels, fine, coarse = size.levels, size.fine, size.coarse
+        super().__init__(
             [
-                conv3x3(m, hidden),
-                LeakyReLU(),
-                conv3x3(hidden, hidden, stride=2),
-                LeakyReLU(),
-                conv3x3(hidden, n, stride=2),
-                QualityGain(levels, n),
-            ]
+                Stage(
+                    "fine",
+                    fine,
+                    [
+                        nn.PixelUnshuffle(4),
+                        conv3x3(48, size.stem),
+                        LeakyReLU(),
+                        conv3x3(size.stem, fine, stride=2),
+                        *_blocks(size.fine_kind, fine, size.fine_blocks),
+                        QualityGain(levels, fine),
+                    ],
+                ),
+                Stage(
+                    "coarse",
+                    coarse,
+                    [
+                        conv3x3(fine, coarse, stride=2),
+                        *_blocks(size.coarse_kind, coarse, size.coarse_blocks),
+                        QualityGain(levels, coarse),
+                    ],
+                ),
+                Stage("latent", size.latent, [conv3x3(coarse, size.latent)]),
+            ],
+            at or {},
         )
-        self.h_mu = QualitySequential(
+        self.project = nn.Conv2d(3 * Y_STRIDE**2, size.latent, 1, bias=False)
+        self.gain = QualityGain(levels, size.latent)
+        self.latent = size.latent
+        self.halo = size.halo(self.reach("coarse") + self.reach("latent"), self.reach("fine"))
+
+    def take_over(self, other: Stages, rows: Sequence[int]) -> None:
+        """See :meth:`Stages.take_over`."""
+        assert isinstance(other, Analysis)
+        super().take_over(other, rows)
+        self.gain.load_state_dict({"log_gain": other.gain.log_gain[list(rows)]})
+        self.project.load_state_dict(other.project.state_dict())
+
+    def forward(self, x: Tensor, quality: Tensor, given: Conditioning | None = None) -> Tensor:
+        """See :meth:`AnalysisTransform.forward`."""
+        linear = self.project(F.pixel_unshuffle(x, Y_STRIDE))
+        y: Tensor = self.gain(self.run(x, quality, given, linear)[0], quality)
+        return y
+
+
+class Synthesis(SynthesisTransform):
+    """g_s: y_hat (B, M, H/16, W/16) -> (B, 3, H, W) around zero. Arguments as :class:`Analysis`'s."""
+
+    def __init__(self, size: TransformSize, at: Mapping[str, Attach] | None = None) -> None:
+        levels, fine, coarse = size.levels, size.fine, size.coarse
+        super().__init__(
             [
-                QualityGain(levels, n),
-                subpixel(n, hidden, 2),
-                LeakyReLU(),
-                subpixel(hidden, hidden, 2, kernel=1),
-                LeakyReLU(),
-                conv3x3(hidden, m),
-            ]
+                Stage(
+                    "coarse",
+                    coarse,
+                    [
+                        conv3x3(size.latent, coarse),
+                        *_blocks(size.coarse_kind, coarse, size.coarse_blocks),
+                        QualityGain(levels, coarse),
+                    ],
+                ),
+                Stage(
+                    "fine",
+                    fine,
+                    [
+                        subpixel(coarse, fine, 2, kernel=1),
+                        *_blocks(size.fine_kind, fine, size.fine_blocks),
+                        QualityGain(levels, fine),
+                    ],
+                ),
+                Stage("stem", size.stem, [subpixel(fine, size.stem, 2), LeakyReLU()]),
+                Stage("picture", 3, [subpixel(size.stem, 3, 4)]),
+            ],
+            at or {},
         )
+        self.gain = QualityGain(levels, size.latent)
+        self.expand = nn.Conv2d(size.latent, 3 * Y_STRIDE**2, 1, bias=False)
+        self.latent = size.latent
+        self.halo = size.halo(self.reach("coarse"), self.reach("fine"))
+
+    def take_over(self, other: Stages, rows: Sequence[int]) -> None:
+        """See :meth:`Stages.take_over`."""
+        assert isinstance(other, Synthesis)
+        super().take_over(other, rows)
+        self.gain.load_state_dict({"log_gain": other.gain.log_gain[list(rows)]})
+        self.expand.load_state_dict(other.expand.state_dict())
+
+    def masked(
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See :meth:`SynthesisTransform.masked`."""
+        y_hat = self.gain(y_hat, quality)
+        linear = F.pixel_shuffle(self.expand(y_hat), Y_STRIDE)
+        return self.run(y_hat, quality, given, linear)
+
+    def thumbnail(self, y_hat: Tensor, quality: Tensor, side: int) -> Tensor:
+        """Luma (B, 1, h, w) in 0..1 of the linear expansion alone, in float32.
+
+        Each latent gives p x p pixels, with p the least power of two that makes both edges ``side``
+        pixels or more (16 at most): averaging is linear, so it is the expansion that is averaged.
+        """
+        p = 1
+        while p < Y_STRIDE and min(y_hat.shape[2:]) * p < side:
+            p *= 2
+        patches = self.expand.weight.float().view(3, Y_STRIDE, Y_STRIDE, -1)
+        luma = torch.einsum("c,cijm->mij", patches.new_tensor(LUMA_WEIGHTS), patches)
+        weight = F.avg_pool2d(luma, Y_STRIDE // p).flatten(1).T[:, :, None, None]
+        expanded = F.conv2d(self.gain(y_hat, quality).float(), weight)
+        return (F.pixel_shuffle(expanded, p) + 0.5).clamp(0, 1)
