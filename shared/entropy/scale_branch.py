@@ -114,8 +114,13 @@ class IntegerScaleBranch:
             layer.to(device)
         return self
 
-    @torch.inference_mode()
-    def __call__(self, z: Tensor, quality: int) -> Tensor:
+    def __call__(self, z: Tensor, quality: Tensor) -> Tensor:
+        """Scale indices (B, M, 4h, 4w) of z (B, N, h, w) at levels (B,); no gradient passes."""
+        rows = enumerate(quality.tolist())
+        return torch.cat([self.picture(z[i : i + 1], level) for i, level in rows])
+
+    @torch.no_grad()
+    def picture(self, z: Tensor, quality: int) -> Tensor:
         """Scale indices of one picture.
 
         Args:

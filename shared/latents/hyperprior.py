@@ -1,0 +1,272 @@
+"""The mean-scale hyperprior: y to bytes and back, with z as side information of its own.
+
+Minnen, Ballé, Toderici, "Joint Autoregressive and Hierarchical Priors for Learned Image
+Compression" (NeurIPS 2018), without the autoregressive part::
+
+    y --h_a--> round --> z ==coded with the level's tables==> z
+                         |                                    |
+            h_mu(z) = mu |-- scale branch(z) = index          |-- the same integers
+                         v                                    v
+    y - mu --> round --> symbols ==coded with table[index]==> symbols --> + mu = y_hat
+
+mu is float and may differ in its last bits between machines: it moves y_hat by as little, and no
+table depends on it. Index 0 says that the symbol is zero; such symbols are not coded at all. While it
+learns, the scale branch is a float network and z has an entropy bottleneck (:mod:`training.priors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from shared.entropy.coder import SYMBOL_LIMIT, EntropyCoder, Indices, Symbols
+from shared.entropy.scale_branch import SCALE_LEVELS, IntegerScaleBranch
+from shared.entropy.tables import FrozenTables
+from shared.errors import CorruptStreamError
+from shared.latents.gaussian import bits_of_bins
+from shared.latents.interface import Coded, LatentCodec, Sections
+from shared.latents.rounding import round_ste
+from shared.latents.table_prior import TablePrior
+from shared.networks.layers import LeakyReLU, QualityGain, QualitySequential, conv3x3, subpixel
+from shared.networks.precision import ready
+from shared.networks.transforms import TransformSize
+
+__all__ = ["Hyperprior", "HyperpriorSize", "HyperpriorSymbols"]
+
+#: y elements per coded segment: bounds the coder's working memory on large pictures.
+SEGMENT = 1 << 22
+#: A rANS state holds this much back; a payload's information may exceed its bits by it.
+STATE_BITS = 64
+
+
+class HyperpriorSize(TransformSize):
+    """Widths and depths of a mean-scale hyperprior and its transforms."""
+
+    hyper_latent: int = Field(96, ge=1, description="channels of z")
+    hyper_hidden: int = Field(128, ge=4, description="width of h_a and h_mu")
+    scale_hidden: tuple[int, int] = Field(
+        (96, 64), description="widths of the integer scale branch"
+    )
+
+
+@dataclass(frozen=True)
+class HyperpriorSymbols:
+    """Everything that a payload holds.
+
+    Attributes:
+        z: (N, h, w) int16.
+        index: (M, 4h, 4w) uint8, the table of each symbol of y; follows from z.
+        y: (M, 4h, 4w) int16, ``round(y - mu)``, zero where the index is.
+    """
+
+    z: NDArray[np.int16]
+    index: NDArray[np.uint8]
+    y: NDArray[np.int16]
+
+    @property
+    def coded(self) -> tuple[NDArray[np.int16], ...]:
+        """See :class:`LatentSymbols`."""
+        return self.z, self.y
+
+
+def _to_symbols(x: Tensor) -> NDArray[np.int16]:
+    rounded = x[0].float().round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+    array: NDArray[np.int16] = rounded.to(torch.int16).cpu().numpy()
+    return array
+
+
+class Hyperprior(LatentCodec[HyperpriorSymbols]):
+    """The networks h_a and h_mu, a scale branch, a prior of z; see the module.
+
+    Args:
+        size: of the networks.
+
+    Attributes:
+        scale: z (B, N, h, w) at levels (B,) -> scale indices (B, M, 4h, 4w).
+        prior: bits (B,) of noisy z (B, N, h, w) at levels (B,).
+    """
+
+    sections = ("h_a", "h_mu", "scale", "tables")
+    stream_sections = ("h_mu", "scale", "tables")
+    decoder_sections = stream_sections
+
+    def __init__(self, size: HyperpriorSize) -> None:
+        super().__init__()
+        levels, m, n, hidden = size.levels, size.latent, size.hyper_latent, size.hyper_hidden
+        self.size = size
+        self.h_a = QualitySequential(
+            [
+                conv3x3(m, hidden),
+                LeakyReLU(),
+                conv3x3(hidden, hidden, stride=2),
+                LeakyReLU(),
+                conv3x3(hidden, n, stride=2),
+                QualityGain(levels, n),
+            ]
+        )
+        self.h_mu = QualitySequential(
+            [
+                QualityGain(levels, n),
+                subpixel(n, hidden, 2),
+                LeakyReLU(),
+                subpixel(hidden, hidden, 2, kernel=1),
+                LeakyReLU(),
+                conv3x3(hidden, m),
+            ]
+        )
+        self.scale: Callable[[Tensor, Tensor], Tensor] | None = None
+        self.prior: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def freeze(self, sections: Sections) -> None:
+        """See :meth:`LatentCodec.freeze`; h_a stays untouched where its section is missing."""
+        if "h_a" in sections:
+            self.h_a.load_state_dict(sections["h_a"], assign=True)
+        self.h_mu.load_state_dict(sections["h_mu"], assign=True)
+        self.scale = IntegerScaleBranch.from_tensors(sections["scale"])
+        tables = FrozenTables.from_tensors(sections["tables"])
+        levels, n = self.size.levels, self.size.hyper_latent
+        self.prior = TablePrior(tables, SCALE_LEVELS, levels, n)
+        self.coder = EntropyCoder(tables)
+        # Fewest bits that one position of z takes: what a header claims can be held against it.
+        cheapest = tables.cheapest_bits()[SCALE_LEVELS:].reshape(levels, n)
+        self.cheapest_position = cheapest.sum(1)
+
+    def ready(self, device: torch.device, dtype: torch.dtype) -> None:
+        """See :meth:`LatentCodec.ready`; a decoder has no h_a."""
+        assert isinstance(self.scale, IntegerScaleBranch)
+        for network in (self.h_a, self.h_mu):
+            if not next(network.parameters()).is_meta:
+                ready(network, device, dtype)
+        self.scale.to(device)
+        self.device, self.dtype = device, dtype
+
+    # -- training -------------------------------------------------------------------------------
+
+    def forward(self, y: Tensor, quality: Tensor) -> Coded:
+        """See :meth:`LatentCodec.forward`: y at any precision, bits in float32."""
+        assert self.scale is not None
+        assert self.prior is not None
+        y = y.float()
+        z = self.h_a(y, quality).float()
+        z_hat = round_ste(z)
+        mu = self.h_mu(z_hat, quality).float()
+        index = self.scale(z_hat, quality).float()
+        centred = y - mu
+        bits = self.y_bits(self._counted(centred), index) + self.prior(self._counted(z), quality)
+        coded = centred.round() * (index.round() > 0)
+        return Coded(mu + centred + (coded - centred).detach(), bits)
+
+    def learn(self, scale: nn.Module, prior: nn.Module) -> None:
+        """Become a codec that learns, with a trainable scale branch and prior of z."""
+        self.scale, self.prior = scale, prior
+
+    @torch.no_grad()
+    def learnt_symbols(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
+        assert self.scale is not None
+        z_hat, symbols = self.rounded(y, quality)
+        index = self.scale(z_hat, quality).clamp(0, SCALE_LEVELS - 1).round()
+        return z_hat, index, symbols * (index > 0)
+
+    @torch.no_grad()
+    def rounded(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """z and ``round(y - mu)``, float32 holding integers, before any symbol is left out."""
+        z_hat = self.h_a(y.float(), quality).float().round()
+        return z_hat, (y.float() - self.h_mu(z_hat, quality).float()).round()
+
+    def _counted(self, values: Tensor) -> Tensor:
+        """What bits are counted for: noisy values where gradients are wanted, else rounded ones."""
+        return values + torch.rand_like(values) - 0.5 if self.training else values.round()
+
+    def y_bits(self, values: Tensor, index: Tensor) -> Tensor:
+        """Bits a picture, (B,), of centred values (noisy, or real symbols) at scale indices.
+
+        Under the Gaussians that continuous indices name. Integer ones that are 0 cost nothing.
+        """
+        bits = bits_of_bins(values, index)
+        if isinstance(self.scale, IntegerScaleBranch):
+            bits = bits * (index > 0)
+        return bits.flatten(1).sum(1)
+
+    # -- coding ---------------------------------------------------------------------------------
+
+    def _quality(self, quality: int) -> Tensor:
+        return torch.tensor([quality], device=self.device)
+
+    def _z_tables(self, quality: int, positions: int) -> NDArray[np.int32]:
+        n = self.size.hyper_latent
+        first = SCALE_LEVELS + quality * n
+        return np.repeat(np.arange(first, first + n, dtype=np.int32), positions)
+
+    def _index(self, z: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
+        assert isinstance(self.scale, IntegerScaleBranch)
+        symbols = torch.from_numpy(z.astype(np.float64))[None].to(self.device)
+        index: NDArray[np.uint8] = self.scale.picture(symbols, quality)[0].cpu().numpy()
+        return index
+
+    def mean(self, z: NDArray[np.int16], quality: int) -> Tensor:
+        """mu, (1, M, 4h, 4w) float32: what h_mu expects y to be."""
+        x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
+        out: Tensor = self.h_mu(x, self._quality(quality))
+        return out.float()
+
+    def analyse(self, y: Tensor, quality: int) -> HyperpriorSymbols:
+        """See :meth:`LatentCodec.analyse`.
+
+        Where the scale branch says zero the symbol becomes zero, here and at the decoder alike.
+        """
+        z = _to_symbols(self.h_a(y.to(self.dtype), self._quality(quality)))
+        index = self._index(z, quality)
+        symbols = _to_symbols(y.float() - self.mean(z, quality))
+        symbols[index == 0] = 0
+        return HyperpriorSymbols(z, index, symbols)
+
+    def compress(self, symbols: HyperpriorSymbols, quality: int) -> bytes:
+        """See :meth:`LatentCodec.compress`."""
+        z, y, tables = symbols.z.reshape(-1), symbols.y.reshape(-1), symbols.index.reshape(-1)
+        z_tables = self._z_tables(quality, z.size // self.size.hyper_latent)
+        segments: list[tuple[Symbols, Indices]] = [(z, z_tables)]
+        for start in range(0, y.size, SEGMENT):
+            part = tables[start : start + SEGMENT]
+            active = np.flatnonzero(part)
+            segments.append((y[start : start + SEGMENT][active], part[active]))
+        return self.coder.encode(segments)
+
+    def decompress(
+        self, payload: bytes, quality: int, rows: int, columns: int
+    ) -> HyperpriorSymbols:
+        """See :meth:`LatentCodec.decompress`; z has ``rows x columns`` positions."""
+        least = rows * columns * float(self.cheapest_position[quality]) - STATE_BITS
+        if 8 * len(payload) < least:
+            raise CorruptStreamError(
+                f"payload is {len(payload)} bytes, a picture of this size takes over {least / 8:.0f}"
+            )
+        n = self.size.hyper_latent
+        decoder = self.coder.open(payload)
+        z = decoder.decode(self._z_tables(quality, rows * columns)).reshape(n, rows, columns)
+        index = self._index(z, quality)
+        tables = index.reshape(-1)
+        y = np.zeros(tables.size, np.int16)
+        for start in range(0, y.size, SEGMENT):
+            part = tables[start : start + SEGMENT]
+            active = np.flatnonzero(part)
+            y[start : start + SEGMENT][active] = decoder.decode(part[active])
+        decoder.finish()
+        return HyperpriorSymbols(z, index, y.reshape(index.shape))
+
+    def bit_map(self, symbols: HyperpriorSymbols) -> NDArray[np.float32]:
+        """See :meth:`LatentCodec.bit_map`; by the tables in force."""
+        bits = self.coder.tables.bits(symbols.index, symbols.y)
+        bits[symbols.index == 0] = 0
+        total: NDArray[np.float32] = bits.sum(0)
+        return total
+
+    def reconstruct(self, symbols: HyperpriorSymbols, quality: int) -> Tensor:
+        """See :meth:`LatentCodec.reconstruct`."""
+        return torch.from_numpy(symbols.y)[None].to(self.device) + self.mean(symbols.z, quality)

@@ -1,0 +1,101 @@
+"""What a latent codec is: y to y_hat and bits while training, y to bytes and back when coding.
+
+One module does both, so that what is trained is what is coded. It is in one of two states: *learning*, with
+a trainable entropy model, or *frozen*, with integers and tables from a bundle; it codes when frozen.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+__all__ = ["Coded", "LatentCodec", "LatentSymbols", "Sections"]
+
+#: Tensors by section of a bundle, and by name within it.
+Sections = Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One training pass.
+
+    Attributes:
+        y_hat: (B, M, H, W), the values that a decoder would have; gradients pass as if nothing was rounded.
+        bits: (B,), of everything that is coded; in training mode of noisy values, which have gradients.
+    """
+
+    y_hat: Tensor
+    bits: Tensor
+
+
+class LatentSymbols(Protocol):
+    """Everything that one payload holds."""
+
+    @property
+    def coded(self) -> tuple[NDArray[np.int16], ...]:
+        """The symbols, in the order in which the container's checksum covers them."""
+
+
+SymbolsT = TypeVar("SymbolsT", bound=LatentSymbols)
+
+
+class LatentCodec(nn.Module, Generic[SymbolsT]):
+    """y (B, M, H, W) <-> symbols <-> payload; coding is one picture at a time.
+
+    Attributes:
+        sections: of a bundle that hold it.
+        stream_sections: those of them that give symbols their meaning; the model id is a hash over them.
+        decoder_sections: those that a decoder needs.
+    """
+
+    sections: ClassVar[tuple[str, ...]]
+    stream_sections: ClassVar[tuple[str, ...]]
+    decoder_sections: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def forward(self, y: Tensor, quality: Tensor) -> Coded:
+        """One training pass at levels ``quality`` (B,)."""
+
+    @abstractmethod
+    def analyse(self, y: Tensor, quality: int) -> SymbolsT:
+        """The symbols of y (1, M, H, W), H and W multiples of 4."""
+
+    @abstractmethod
+    def compress(self, symbols: SymbolsT, quality: int) -> bytes:
+        """The payload of some symbols."""
+
+    @abstractmethod
+    def decompress(self, payload: bytes, quality: int, rows: int, columns: int) -> SymbolsT:
+        """The symbols of a payload, for a picture of ``rows x columns`` blocks of 64 pixels.
+
+        Raises:
+            CorruptStreamError: the payload is too short for the size (found out before anything is
+                allocated for it), or is not what an encoder wrote.
+        """
+
+    @abstractmethod
+    def reconstruct(self, symbols: SymbolsT, quality: int) -> Tensor:
+        """y_hat, (1, M, H, W) float32."""
+
+    @abstractmethod
+    def bit_map(self, symbols: SymbolsT) -> NDArray[np.float32]:
+        """Ideal code length of y at each place, (H, W) float32 bits."""
+
+    @abstractmethod
+    def freeze(self, sections: Sections) -> None:
+        """Take over exported numbers; from then on it codes. Sections beyond the decoder's may be missing.
+
+        Raises:
+            RuntimeError, KeyError, ValueError: they do not fit.
+        """
+
+    @abstractmethod
+    def ready(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Place what was frozen for use; float convolutions run in ``dtype``."""
