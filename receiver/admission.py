@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from google.protobuf.duration_pb2 import Duration
 
 from receiver.work import Caption, Frame, Key
-from shared.bitstream.container import Container, codec_name
+from shared.bitstream.container import Container
 from shared.errors import LimitError, SidewireError, UnknownCodecError
+from shared.systems.catalogue import stream_name
 from shared.wire.checksums import caption_crc, frame_crc, skip_crc
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import CONTENT_ID_BYTES, Limits
@@ -95,7 +96,7 @@ class Admission:
         if self.models is None:
             return
         try:
-            name = codec_name(header.codec_id)
+            name = stream_name(header.codec_id)
         except UnknownCodecError as error:
             raise WireError(Reason.MODEL_UNKNOWN, str(error), codec_id=header.codec_id) from None
         if (name, header.model_id) not in self.models:

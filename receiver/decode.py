@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.codecs.interface import Codec, Decoded
+from shared.codecs import Decoded, Decoder
 from shared.errors import SidewireError
 from shared.pictures import write_picture
 
@@ -26,12 +26,14 @@ def read_stream(path: Path) -> bytes:
     return blob
 
 
-def decode_to_file(blob: bytes, target: Path, codec: Codec, caption: str | None = None) -> Decoded:
+def decode_to_file(
+    blob: bytes, target: Path, decoder: Decoder, caption: str | None = None
+) -> Decoded:
     """Check and decompress a stream with what is said of it, write ``target`` whole or not at all.
 
     Raises:
         SidewireError: what is wrong with the stream or the place.
     """
-    decoded = codec.decode(blob, caption)
+    decoded = decoder.decode(blob, caption)
     write_picture(target, decoded.picture)
     return decoded

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.bitstream.container import CODEC_IDS
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
 from shared.pictures import picture_from_bytes
+from shared.systems.catalogue import systems
 
 if TYPE_CHECKING:
-    from shared.codecs.interface import Codec
+    from shared.codecs.interface import AnyEncoder
 
-__all__ = ["CodecSettings", "Unencodable", "build_encoder"]
+__all__ = ["CodecSettings", "EncodeTask", "EncoderTerms", "Unencodable", "build_encoder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,27 @@ class CodecSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderTerms:
+    """What an encoding process says of its encoder.
+
+    Attributes:
+        probe: the container of a black pixel.
+        told: it reads captions.
+    """
+
+    probe: bytes
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeTask:
+    """A picture's file, and what is said of it where the encoder is told."""
+
+    image: bytes
+    caption: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Unencodable:
     """Why a picture has no container, in one line."""
 
@@ -49,32 +70,34 @@ class Unencodable:
 
 def build_encoder(
     settings: CodecSettings,
-) -> tuple[bytes, Callable[[bytes], bytes | Unencodable]]:
-    """The container of a black pixel, and what turns a picture's file into a container.
+) -> tuple[EncoderTerms, Callable[[EncodeTask], bytes | Unencodable]]:
+    """The terms of the encoder, and what turns a picture's file into a container.
 
     Raises:
         UnknownCodecError, QualityError, BundleError: the settings are wrong.
     """
     import torch  # noqa: PLC0415
 
-    from shared.codecs import load_codec  # noqa: PLC0415
-    from shared.codecs.interface import InsightCodec  # noqa: PLC0415
+    from shared.codecs import ToldEncoder, encode, load_encoder  # noqa: PLC0415
 
     torch.set_num_threads(settings.threads)
-    codec = load_codec(settings.codec, settings.bundle)
-    if not isinstance(codec, InsightCodec):
+    encoder = load_encoder(settings.codec, settings.bundle)
+    if encoder.name not in systems():
         raise UnknownCodecError(
-            f"codec {codec.name!r} writes files of its own format, not containers:"
-            f" choose one of {', '.join(CODEC_IDS)}"
+            f"codec {encoder.name!r} writes files of its own format, not containers:"
+            f" choose one of {', '.join(systems())}"
         )
-    quality = codec.default_quality if settings.quality is None else settings.quality
-    probe = codec.encode(np.zeros((1, 1, 3), np.uint8), quality)
-    return probe.blob, partial(_encode, codec, quality)
+    quality = encoder.default_quality if settings.quality is None else settings.quality
+    probe = encode(encoder, np.zeros((1, 1, 3), np.uint8), quality, None)
+    terms = EncoderTerms(probe.blob, isinstance(encoder, ToldEncoder))
+    return terms, partial(_encode, encoder, quality)
 
 
-def _encode(codec: Codec, quality: int, image: bytes) -> bytes | Unencodable:
+def _encode(encoder: AnyEncoder, quality: int, task: EncodeTask) -> bytes | Unencodable:
+    from shared.codecs import encode  # noqa: PLC0415
+
     reached("encoder.before_encode")
     try:
-        return codec.encode(picture_from_bytes(image), quality).blob
+        return encode(encoder, picture_from_bytes(task.image), quality, task.caption).blob
     except Exception as error:  # whatever this picture did, the next one is encoded
         return Unencodable(reason_of(error))

@@ -9,12 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sender.encode_worker import CodecSettings, Unencodable, build_encoder
+from sender.encode_worker import (
+    CodecSettings,
+    EncoderTerms,
+    EncodeTask,
+    Unencodable,
+    build_encoder,
+)
 from sender.observer import UNSEEN, SendObserver
 from sender.sources import SourcePicture
 from sender.work_ahead import work_ahead
-from shared.bitstream.container import VERSION, Container, codec_name
+from shared.bitstream.container import VERSION, Container
 from shared.errors import LimitError, SidewireError
+from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import CodecId
 from shared.workers import WorkerDiedError, WorkerProcess
 
@@ -39,7 +46,7 @@ ENCODE_SECONDS = 1800.0
 #: as many processes make more pictures.
 THREADS = 1
 
-EncodeProcess = WorkerProcess[bytes, bytes, bytes | Unencodable]
+EncodeProcess = WorkerProcess[EncoderTerms, EncodeTask, bytes | Unencodable]
 
 
 class EncoderError(SidewireError):
@@ -72,6 +79,10 @@ class Encoders(Protocol):
     @property
     def codec_id(self) -> CodecId | None:
         """What a receiver must have; None before :meth:`start` or where that is not known."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it reads captions; known after :meth:`start`."""
 
     async def start(self) -> None:
         """Get ready to encode.
@@ -132,23 +143,30 @@ class EncoderPool:
         self._codec = codec
         self._ahead = ahead
         self._codec_id: CodecId | None = None
+        self._told = False
 
     @property
     def codec_id(self) -> CodecId | None:
         """See :class:`Encoders`."""
         return self._codec_id
 
+    @property
+    def told(self) -> bool:
+        """See :class:`Encoders`."""
+        return self._told
+
     async def start(self) -> None:
         """See :class:`Encoders`."""
         try:
-            containers = await asyncio.gather(*map(self._start, self._processes))
+            terms = await asyncio.gather(*map(self._start, self._processes))
         except BaseException:
             await self.close()
             raise
-        header = Container.from_bytes(containers[0]).header
+        header = Container.from_bytes(terms[0].probe).header
         self._codec_id = CodecId(
-            name=codec_name(header.codec_id), bitstream_version=VERSION, model_id=header.model_id
+            name=stream_name(header.codec_id), bitstream_version=VERSION, model_id=header.model_id
         )
+        self._told = terms[0].told
         for process in self._processes:
             self._idle.put_nowait(process)
 
@@ -169,7 +187,7 @@ class EncoderPool:
         process = await self._idle.get()
         observer.encoding(picture.seq)
         try:
-            made = await self._ask(process, picture.image)
+            made = await self._ask(process, EncodeTask(picture.image, picture.caption))
         finally:
             self._idle.put_nowait(process)
         observer.encoded(picture.seq, 0 if isinstance(made, Unencodable) else len(made))
@@ -177,17 +195,17 @@ class EncoderPool:
             return UnencodablePicture(picture.seq, picture.name, picture.content_id, made.reason)
         return EncodedPicture(picture.seq, picture.name, picture.content_id, made)
 
-    async def _ask(self, process: EncodeProcess, image: bytes) -> bytes | Unencodable:
+    async def _ask(self, process: EncodeProcess, task: EncodeTask) -> bytes | Unencodable:
         for _ in range(DEATHS_AT_A_PICTURE):
             if process.pid is None:
                 await self._start(process)
             try:
-                return await process.ask(image)
+                return await process.ask(task)
             except WorkerDiedError:
                 self._check_open()  # ended by close, it is not the picture's fault
         return Unencodable(f"its encoding process died {DEATHS_AT_A_PICTURE} times")
 
-    async def _start(self, process: EncodeProcess) -> bytes:
+    async def _start(self, process: EncodeProcess) -> EncoderTerms:
         self._check_open()
         for _ in range(DEATHS_AT_START):
             try:
@@ -214,6 +232,7 @@ class SealedPool:
 
     #: Not known without reading a container, and each may be of another codec.
     codec_id: CodecId | None = None
+    told = False
 
     def __init__(self, ahead: int) -> None:
         _check_at_least_one(ahead=ahead)

@@ -173,7 +173,8 @@ class Sender:
     async def _encode(self) -> None:
         settings = self._settings
         start = self._journal.place().next_seq
-        pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat)
+        told = settings.caption_which if self._encoders.told else None
+        pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat, told=told)
         loop = asyncio.get_running_loop()
         began, count = loop.time(), 0
         paced = self._pace(pictures)

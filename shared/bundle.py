@@ -1,42 +1,66 @@
 """Model bundles: ``bundle.json`` says what it is, ``tensors.safetensors`` holds the numbers.
 
-Tensors are named ``section.parameter``. The sections ``h_mu``, ``scale`` and ``tables`` define what
-a stream means: the *model id* is a hash over them, stands in every container, and another id is
-refused. The analysis (``g_a``, ``h_a``) and the generator (``g_s``) may change under one id.
+Tensors are named ``section.parameter``. There is one kind for systems, whatever half of one they hold, and
+one for matchers. What decides the meaning of symbols is the stream's *identity*: a hash over those sections
+stands as the model id in every container, and another id is refused. A bundle without such sections names
+the stream whose symbols it reads; analysis and synthesis may change under one id.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from shared.compact import pack
+from shared.compact import pack, unpack
 from shared.errors import BundleError
-from shared.networks.transforms import HyperpriorSize
+from shared.networks.matcher import MatcherSize
 from shared.pictures import write_atomically
+from shared.systems.catalogue import TextPlacement
 
-__all__ = ["Bundle", "Manifest", "Provenance", "QualityRow", "half", "load_bundle", "save_bundle"]
+__all__ = [
+    "MANIFEST_NAME",
+    "Bundle",
+    "Manifest",
+    "MatcherManifest",
+    "Provenance",
+    "QualityRow",
+    "Retrieval",
+    "half",
+    "identity",
+    "read_bundle",
+    "read_manifest",
+    "save_bundle",
+    "shipped_bundle",
+]
 
-FORMAT = 1
 MANIFEST_NAME = "bundle.json"
 TENSORS_NAME = "tensors.safetensors"
-#: Sections that decide what symbols mean.
-STREAM_SECTIONS = ("h_mu.", "scale.", "tables.")
 
 
-class QualityRow(BaseModel):
+def shipped_bundle(name: str) -> Path:
+    """Folder of a bundle that the project ships."""
+    return Path(str(resources.files("weights").joinpath(name)))
+
+
+class Strict(BaseModel):
+    """Settings that are read-only, and refuse what they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class QualityRow(Strict):
     """Kodak means of one quality level, from real container bytes."""
-
-    model_config = ConfigDict(frozen=True)
 
     quality: int
     bpp: float
@@ -44,63 +68,105 @@ class QualityRow(BaseModel):
     ms_ssim: float
 
 
-class Provenance(BaseModel):
-    """Where the numbers came from."""
+class Retrieval(Strict):
+    """What a matcher does on pictures that it was not trained on.
 
-    model_config = ConfigDict(frozen=True)
+    Attributes:
+        r1, r5, r10: share of captions whose picture is among the best 1, 5, 10 of all ``pictures``.
+        r10_grey: the same where every picture has lost its colour.
+        cosine, cosine_grey: mean cosine of a picture, or of the grey one, to its own captions.
+        cosine_mismatched: of a picture to another one's captions.
+    """
+
+    pictures: int
+    r1: float
+    r5: float
+    r10: float
+    r10_grey: float
+    cosine: float
+    cosine_grey: float
+    cosine_mismatched: float
+
+
+class Provenance(Strict):
+    """Where the numbers came from, and what was measured of them.
+
+    Attributes:
+        config, config_digest: name and hash of the settings.
+        data_digest: hash over the training data.
+        steps: done in each phase, by its name.
+        hours: of wall clock.
+        kodak: a row a quality level, for streams.
+        integer_cost_percent: extra rate of integer scale indices against float ones, a level each.
+        payload_cost_percent: extra rate of real payloads against a Gaussian's ideal code length.
+        retrieval: for matchers.
+    """
 
     config: str
     config_digest: str
     data_digest: str
     seed: int
-    steps: int
-    quantised_steps: int
+    steps: dict[str, int]
     hours: float
     kodak: tuple[QualityRow, ...] = ()
-    #: Extra rate of integer scale indices against float ones, in percent, a level each.
     integer_cost_percent: tuple[float, ...] = ()
-    #: Extra rate of real payloads against a Gaussian's ideal code length with float scales.
     payload_cost_percent: tuple[float, ...] = ()
+    retrieval: Retrieval | None = None
 
 
-class BundleFiles(BaseModel):
-    """What every ``bundle.json`` says, whatever kind of model it describes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    codec: str
-    tensors_sha256: str
-
-
-class Manifest(BundleFiles):
-    """The ``bundle.json`` of a stream: encoder, entropy model and a generator without text."""
-
-    size: HyperpriorSize
-    model_id: str
+class _Common(Strict):
+    format: Literal[2] = 2
+    tensors_sha256: str = ""
+    #: Id of the text encoder whose vectors it reads; empty where it reads no words.
+    text_encoder: str = ""
     provenance: Provenance
+
+
+class Manifest(_Common):
+    """The ``bundle.json`` of a system.
+
+    Attributes:
+        codec: the system's name.
+        text: who reads the caption.
+        size: of its networks, as the system's own ``Size`` reads it.
+        model_id: of the streams that it writes or reads.
+    """
+
+    kind: Literal["system"] = "system"
+    codec: str
+    text: TextPlacement
+    size: dict[str, Any]
+    model_id: str
+
+
+class MatcherManifest(_Common):
+    """The ``bundle.json`` of a matcher."""
+
+    kind: Literal["matcher"] = "matcher"
+    codec: str
+    size: MatcherSize
+
+
+AnyManifest = Annotated[Manifest | MatcherManifest, Field(discriminator="kind")]
+_ANY: TypeAdapter[Manifest | MatcherManifest] = TypeAdapter(AnyManifest)
+ManifestT = TypeVar("ManifestT", Manifest, MatcherManifest)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle."""
+    """A loaded bundle; packed weights are float32 again."""
 
-    manifest: Manifest
+    manifest: Manifest | MatcherManifest
     tensors: dict[str, Tensor]
 
     def section(self, name: str) -> dict[str, Tensor]:
         """Tensors of one section, without the prefix."""
-        return section_of(self.tensors, name)
-
-
-def section_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Tensors of one section, without the prefix."""
-    prefix = f"{name}."
-    return {
-        key.removeprefix(prefix): tensor
-        for key, tensor in tensors.items()
-        if key.startswith(prefix)
-    }
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): tensor
+            for key, tensor in self.tensors.items()
+            if key.startswith(prefix)
+        }
 
 
 def half(tensor: Tensor) -> Tensor:
@@ -109,101 +175,73 @@ def half(tensor: Tensor) -> Tensor:
     return tensor.half() if big else tensor
 
 
-def stream_id(codec: str, size: HyperpriorSize, tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over everything that decides which symbols a payload holds and what they mean."""
+def identity(
+    codec: str, size: BaseModel, tensors: Mapping[str, Tensor], sections: Collection[str]
+) -> str:
+    """SHA-256 over everything that decides which symbols a payload holds and what they mean.
+
+    Args:
+        size: of the system.
+        sections: of ``tensors`` that count.
+    """
     digest = hashlib.sha256(f"{codec}\n{size.model_dump_json()}\n".encode())
     for name in sorted(tensors):
-        if name.startswith(STREAM_SECTIONS):
+        if name.partition(".")[0] in sections:
             tensor = tensors[name]
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
-ManifestT = TypeVar("ManifestT", bound=BundleFiles)
+def save_bundle(
+    folder: Path, manifest: ManifestT, tensors: dict[str, Tensor], *, packed: bool
+) -> ManifestT:
+    """Write a bundle; returns the manifest with the hash of what was written.
 
-
-def write_files(folder: Path, manifest: BundleFiles, data: bytes) -> None:
-    """Write both files of a bundle."""
+    Args:
+        packed: weights in int8, for networks whose output is a picture; nothing that decides symbols.
+    """
+    data = save_tensors(pack(tensors) if packed else tensors)
+    sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / TENSORS_NAME, data)
-    text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
+    text = json.dumps(sealed.model_dump(mode="json"), indent=2) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())
-
-
-def save_packed(folder: Path, manifest: ManifestT, tensors: dict[str, Tensor]) -> ManifestT:
-    """Write a bundle, weights in int8; returns the manifest with the hash of what was written."""
-    data = save_tensors(pack(tensors))
-    sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
-    write_files(folder, sealed, data)
     return sealed
 
 
-def read_files(folder: Path, kind: type[ManifestT]) -> tuple[ManifestT, dict[str, Tensor]]:
+def read_manifest(folder: Path) -> Manifest | MatcherManifest:
+    """What a bundle says of itself.
+
+    Raises:
+        BundleError: missing, damaged or of another format.
+    """
+    try:
+        return _ANY.validate_json((folder / MANIFEST_NAME).read_bytes())
+    except OSError as error:
+        raise BundleError(f"cannot read the model bundle {folder}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise BundleError(
+            f"the model bundle {folder} is damaged or of another format: {field}: {first['msg']}"
+        ) from None
+
+
+def read_bundle(folder: Path) -> Bundle:
     """Read both files of a bundle and hold them against each other.
 
     Raises:
-        BundleError: missing, damaged, of another format or kind, or the hash does not match.
+        BundleError: missing, damaged, of another format, or the hash does not match.
     """
+    manifest = read_manifest(folder)
     try:
-        manifest = kind.model_validate_json((folder / MANIFEST_NAME).read_bytes())
         data = (folder / TENSORS_NAME).read_bytes()
         tensors = load_tensors(data)
     except OSError as error:
         raise BundleError(f"cannot read the model bundle {folder}: {error.strerror}") from None
-    except (ValidationError, SafetensorError) as error:
+    except SafetensorError as error:
         raise BundleError(f"the model bundle {folder} is damaged: {error}") from None
-    if manifest.format != FORMAT:
-        raise BundleError(
-            f"bundle {folder} has format {manifest.format}, this build reads {FORMAT}"
-        )
     if hashlib.sha256(data).hexdigest() != manifest.tensors_sha256:
         raise BundleError(f"{folder / TENSORS_NAME} does not match its hash in {MANIFEST_NAME}")
-    return manifest, tensors
-
-
-def is_generator(folder: Path) -> bool:
-    """Whether a bundle holds a generator for another bundle's stream, rather than a stream.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
-    try:
-        described = json.loads((folder / MANIFEST_NAME).read_bytes())
-    except OSError as error:
-        raise BundleError(f"cannot read the model bundle {folder}: {error.strerror}") from None
-    except ValueError as error:
-        raise BundleError(f"the model bundle {folder} is damaged: {error}") from None
-    return isinstance(described, dict) and "stream" in described
-
-
-def save_bundle(
-    folder: Path,
-    codec: str,
-    size: HyperpriorSize,
-    tensors: dict[str, Tensor],
-    provenance: Provenance,
-) -> Manifest:
-    """Write a bundle; returns its manifest with the model id."""
-    data = save_tensors(tensors)
-    manifest = Manifest(
-        codec=codec,
-        size=size,
-        model_id=stream_id(codec, size, tensors),
-        tensors_sha256=hashlib.sha256(data).hexdigest(),
-        provenance=provenance,
-    )
-    write_files(folder, manifest, data)
-    return manifest
-
-
-def load_bundle(folder: Path) -> Bundle:
-    """Read and check a bundle.
-
-    Raises:
-        BundleError: missing, damaged, of another format, or its ids do not match its numbers.
-    """
-    manifest, tensors = read_files(folder, Manifest)
-    if stream_id(manifest.codec, manifest.size, tensors) != manifest.model_id:
-        raise BundleError(f"bundle {folder}: the model id does not match the tensors")
-    return Bundle(manifest, tensors)
+    return Bundle(manifest, unpack(tensors))

@@ -19,13 +19,13 @@ from PIL import Image
 from receiver.decoders.batches import DecoderSettings, InspectTask, Results, StreamTerms
 from receiver.decoders.interface import Inspection
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
-from shared.bitstream.container import Container, codec_name
+from shared.bitstream.container import Container
 from shared.errors import SidewireError, UnknownCodecError, reason_of
 from shared.faults import reached
+from shared.systems.catalogue import stream_name
 
 if TYPE_CHECKING:
-    from shared.codecs.interface import Decoded
-    from shared.codecs.stream import StreamCodec
+    from shared.codecs import Decoded, StreamDecoder
 
 __all__ = [
     "Answer",
@@ -101,10 +101,10 @@ class Decoder:
     def __init__(self, settings: DecodingSettings) -> None:
         import torch  # noqa: PLC0415
 
-        from receiver.decoders.loading import load_codecs  # noqa: PLC0415
+        from receiver.decoders.loading import load_decoders  # noqa: PLC0415
 
         torch.set_num_threads(settings.threads)
-        self._codecs = load_codecs(settings.bundle, settings.generator)
+        self._decoders = load_decoders(settings.bundle, settings.generator)
         self._format = settings.picture_format
         self._out_of_memory = (MemoryError, torch.OutOfMemoryError)
 
@@ -112,16 +112,14 @@ class Decoder:
         """See :class:`BatchDecoder`."""
         from receiver.decoders.loading import codec_id  # noqa: PLC0415
 
-        return [codec_id(codec).SerializeToString() for codec in self._codecs.values()]
+        return [codec_id(decoder).SerializeToString() for decoder in self._decoders.values()]
 
     @property
     def streams(self) -> dict[str, StreamTerms]:
         """See :class:`BatchDecoder`."""
-        from receiver.decoders.loading import levels_of  # noqa: PLC0415
-
         return {
-            name: StreamTerms(codec.model_id, levels_of(codec))
-            for name, codec in self._codecs.items()
+            name: StreamTerms(decoder.model_id, decoder.qualities)
+            for name, decoder in self._decoders.items()
         }
 
     def decode(self, tasks: Sequence[DecodeTask]) -> Results:
@@ -139,48 +137,48 @@ class Decoder:
             except SidewireError as error:
                 answers[place] = DecodeFailure(reason_of(error))
         for stream, places in groups.items():
-            outcomes = self._decoded(self._codecs[stream], [tasks[place] for place in places])
+            outcomes = self._decoded(self._decoders[stream], [tasks[place] for place in places])
             for place, outcome in zip(places, outcomes, strict=True):
                 answers[place] = self._answer(outcome)
         return [answers[place] for place in range(len(tasks))]
 
     def inspect(self, task: InspectTask) -> Inspection | SidewireError:
         """What one stream and its decoder do under a caption, or why that cannot be seen."""
-        from receiver.decoders.loading import caption_note  # noqa: PLC0415
-
         try:
-            codec = self._codecs[self._stream_of(task.container)]
-            seen = codec.insight(task.container, task.caption)
+            decoder = self._decoders[self._stream_of(task.container)]
+            seen = decoder.insight(task.container, task.caption)
         except SidewireError as error:
             return error
-        note = caption_note(codec, task.caption, task.language)
+        note = decoder.caption_note(task.caption, task.language)
         return Inspection(seen.bits, seen.masks, seen.trust, note)
 
     def _stream_of(self, container: bytes) -> str:
-        name = codec_name(Container.from_bytes(container).header.codec_id)
-        if name not in self._codecs:
+        name = stream_name(Container.from_bytes(container).header.codec_id)
+        if name not in self._decoders:
             raise UnknownCodecError(f"stream of codec {name}, which this decoder has not loaded")
         return name
 
     def _decoded(
-        self, codec: StreamCodec, tasks: Sequence[DecodeTask]
+        self, decoder: StreamDecoder, tasks: Sequence[DecodeTask]
     ) -> Sequence[Decoded | Exception]:
         blobs = [task.frame.container for task in tasks]
         captions = [task.caption.text if task.caption else None for task in tasks]
         try:
-            return codec.decode_batch(blobs, captions)
+            return decoder.decode_batch(blobs, captions)
         except self._out_of_memory:
             raise
         except Exception as error:
             log.error("%d pictures are decoded one by one: %s", len(tasks), reason_of(error))
-            return [self._alone(codec, *one) for one in zip(blobs, captions, strict=True)]
+            return [self._alone(decoder, *one) for one in zip(blobs, captions, strict=True)]
 
-    def _alone(self, codec: StreamCodec, blob: bytes, caption: str | None) -> Decoded | Exception:
+    def _alone(
+        self, decoder: StreamDecoder, blob: bytes, caption: str | None
+    ) -> Decoded | Exception:
         """Decode one of a batch that failed as a whole, without its caption if it fails for that."""
         failure: Exception | None = None
         for words in dict.fromkeys((caption, None)):
             try:
-                return codec.decode_batch([blob], [words])[0]
+                return decoder.decode_batch([blob], [words])[0]
             except self._out_of_memory:
                 raise
             except Exception as error:

@@ -21,7 +21,7 @@ from shared.pictures import picture_from_bytes
 from shared.workers import WorkerProcess
 
 if TYPE_CHECKING:
-    from shared.codecs.interface import Codec
+    from shared.codecs import Decoder
 
 __all__ = ["Abilities", "Lab", "Measured", "build_lab"]
 
@@ -87,24 +87,19 @@ def build_lab(codec: str) -> tuple[Abilities, Callable[[Request], Answer]]:
     os.nice(NICE)
     import torch  # noqa: PLC0415
 
-    from shared.codecs import get_codec  # noqa: PLC0415
-    from shared.codecs.interface import TextPlacement  # noqa: PLC0415
-    from shared.codecs.ssa import SsaCodec  # noqa: PLC0415
+    from shared.codecs import StreamDecoder, load_decoder  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    chosen = get_codec(codec)
-    guarded = isinstance(chosen, SsaCodec) and chosen.watcher is not None
-    if isinstance(chosen, SsaCodec):
-        chosen.guard = False
-    reads = chosen.text is TextPlacement.DECODER
-    return Abilities(text=reads, guard=guarded), partial(_answer, chosen)
+    unguarded = load_decoder(codec, guard=False)
+    guarded = isinstance(unguarded, StreamDecoder) and unguarded.guarded
+    return Abilities(text=unguarded.reads_text, guard=guarded), partial(_answer, unguarded)
 
 
-def _answer(codec: Codec, request: Request) -> Answer:
+def _answer(decoder: Decoder, request: Request) -> Answer:
     try:
         if isinstance(request, Measure):
             return _measured(request)
-        decoded = codec.decode(request.container, request.caption)
+        decoded = decoder.decode(request.container, request.caption)
         file = io.BytesIO()
         Image.fromarray(decoded.picture).save(file, "PNG", compress_level=1)
         return file.getvalue()

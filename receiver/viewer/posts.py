@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from receiver.viewer.gallery import picture_file
 from receiver.work import End, Key
-from shared.bitstream.container import Container, codec_name
+from shared.bitstream.container import Container
+from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import Disposition
 
 __all__ = ["Origin", "Overlays", "Post", "Shown", "first_post", "post_id", "with_end"]
@@ -132,7 +133,7 @@ def first_post(end: End, origin: Origin | None, at: float) -> Post:
         header = Container.from_bytes(end.frame.container).header
         post = replace(
             post,
-            codec=codec_name(header.codec_id),
+            codec=stream_name(header.codec_id),
             quality=header.quality,
             width=header.width,
             height=header.height,

@@ -25,11 +25,13 @@ class SourcePicture:
     Attributes:
         name: what the feed calls it.
         image: the picture's file; empty where the feed has none, which no codec accepts.
+        caption: what is said of it, for an encoder that is told; never read for one that is blind.
     """
 
     seq: int
     name: str
     image: bytes
+    caption: str | None = None
 
     @property
     def content_id(self) -> bytes:

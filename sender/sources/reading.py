@@ -7,8 +7,8 @@ a folder of pictures                           :mod:`sender.sources.folder`
 ``-``                                          an Arrow IPC stream on standard input
 =============================================  ====================================================
 
-A row's number is ``round * rows + row``. Who reads pictures never reads a caption: the column is not
-chosen, the files beside the pictures are not opened.
+A row's number is ``round * rows + row``. Who reads pictures for a blind encoder never reads a caption: the
+column is not chosen, the files beside the pictures are not opened.
 """
 
 from __future__ import annotations
@@ -60,24 +60,32 @@ def _rounds(feed: Feed, rows: int, start: int, repeat: int) -> Iterator[tuple[in
 
 
 def _numbered(feed: Feed, start: int, repeat: int) -> Iterator[tuple[int, FeedRow]]:
-    for name, value in (("start", start), ("repeat", repeat)):
-        if value < 0:
-            raise LimitError(name, value, 0, least=True)
+    _at_least_zero("start", start)
+    _at_least_zero("repeat", repeat)
     if repeat == 1:
         return enumerate(feed.rows(start), start)
     return _rounds(feed, feed.count(), start, repeat)
 
 
-def read_pictures(feed: str, *, start: int = 0, repeat: int = 1) -> Iterator[SourcePicture]:
+def read_pictures(
+    feed: str, *, start: int = 0, repeat: int = 1, told: int | None = None
+) -> Iterator[SourcePicture]:
     """The pictures of a feed, from number ``start`` on, the feed read ``repeat`` times (0: for ever).
+
+    Args:
+        told: which caption comes with each, see :func:`read_captions`; None reads no captions.
 
     Raises:
         FeedError: by this call, the feed is missing, unreadable, of another schema, or cannot be
         repeated; from the iterator, a row cannot be read. LimitError: a number is negative, or
         (from the iterator) a file is too big.
     """
-    rows = _numbered(_open(feed, PICTURE_COLUMNS), start, repeat)
-    return (SourcePicture(seq, row.id, row.image) for seq, row in rows)
+    if told is None:
+        rows = _numbered(_open(feed, PICTURE_COLUMNS), start, repeat)
+        return (SourcePicture(seq, row.id, row.image) for seq, row in rows)
+    which = _at_least_zero("which", told)
+    rows = _numbered(_open(feed, CAPTION_COLUMNS), start, repeat)
+    return (SourcePicture(n, row.id, row.image, _chosen(row.captions, which)) for n, row in rows)
 
 
 def read_captions(
@@ -91,13 +99,18 @@ def read_captions(
     Raises:
         FeedError, LimitError: as there.
     """
-    if which < 0:
-        raise LimitError("which", which, 0, least=True)
+    _at_least_zero("which", which)
     rows = _numbered(_open(feed, CAPTION_COLUMNS), start, repeat)
     return (
         SourceCaption(seq, row.id, content_id(row.image), _chosen(row.captions, which))
         for seq, row in rows
     )
+
+
+def _at_least_zero(name: str, value: int) -> int:
+    if value < 0:
+        raise LimitError(name, value, 0, least=True)
+    return value
 
 
 def _chosen(captions: tuple[str, ...], which: int) -> str | None:

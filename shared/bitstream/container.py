@@ -22,17 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bitstream.varint import read_varint, write_varint
-from shared.errors import ContainerError, CorruptStreamError, UnknownCodecError
+from shared.errors import ContainerError, CorruptStreamError
 from shared.pictures import check_side
 
 __all__ = [
-    "CODEC_IDS",
     "LARGEST_PAYLOAD",
     "MAGIC",
     "MODEL_ID_BYTES",
     "Container",
     "Header",
-    "codec_name",
     "symbols_crc32c",
 ]
 
@@ -45,28 +43,13 @@ CRC_BYTES = 4
 #: Longest payload that is read.
 LARGEST_PAYLOAD = 1 << 27
 
-#: Codec ids are for ever: a number is never given to another codec.
-CODEC_IDS = {"base": 1, "ssa": 2}
-
-
-def codec_name(codec_id: int) -> str:
-    """The codec that a header's id names.
-
-    Raises:
-        UnknownCodecError: no codec has it.
-    """
-    for name, known in CODEC_IDS.items():
-        if known == codec_id:
-            return name
-    raise UnknownCodecError(f"stream of codec id {codec_id}, which this build does not know")
-
 
 @dataclass(frozen=True)
 class Header:
     """What a decoder must know before the payload.
 
     Attributes:
-        codec_id: see :data:`CODEC_IDS`.
+        codec_id: the stream's, see :mod:`shared.systems.catalogue`.
         model_id: first bytes of the model's id.
         width, height: of the true picture, in pixels.
         quality: the codec's level.

@@ -1,19 +1,33 @@
-"""Codecs: importing this package registers all of them."""
+"""Codecs by name or by bundle, whole or in halves."""
 
-from shared.codecs import base, baselines, ssa
-from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
-from shared.codecs.loading import load_codec
-from shared.codecs.registry import codec_names, get_codec
+from shared.codecs.interface import (
+    AnyEncoder,
+    Codec,
+    Decoded,
+    Decoder,
+    Encoded,
+    Encoder,
+    StreamDecoder,
+    TextPlacement,
+    ToldEncoder,
+    encode,
+)
+from shared.codecs.loading import codec_names, get_codec, load_codec, load_decoder, load_encoder
 
 __all__ = [
+    "AnyEncoder",
     "Codec",
     "Decoded",
+    "Decoder",
     "Encoded",
+    "Encoder",
+    "StreamDecoder",
     "TextPlacement",
-    "base",
-    "baselines",
+    "ToldEncoder",
     "codec_names",
+    "encode",
     "get_codec",
     "load_codec",
-    "ssa",
+    "load_decoder",
+    "load_encoder",
 ]

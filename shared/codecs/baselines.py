@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
-from shared.codecs.registry import register
+from shared.codecs.interface import Decoded, Decoder, Encoded, Encoder
 from shared.errors import CorruptStreamError, SidewireError
 from shared.pictures import Picture, check_side  # importing it registers HEIC and JPEG XL
+from shared.systems.catalogue import TextPlacement
 
-__all__ = ["FORMATS", "PillowCodec", "PillowFormat"]
+__all__ = ["FORMATS", "PillowCodec", "PillowFormat", "baseline", "baseline_names"]
 
 
 def jxl_quality(distance: float) -> float:
@@ -88,10 +88,11 @@ FORMATS = (
 )
 
 
-class PillowCodec(Codec):
-    """A file format as a codec; it reads its own format and no other."""
+class PillowCodec(Encoder, Decoder):
+    """A file format as both halves of a codec; it reads its own format and no other."""
 
     text = TextPlacement.NOWHERE
+    reads_text = False
 
     def __init__(self, settings: PillowFormat) -> None:
         self.settings = settings
@@ -99,15 +100,26 @@ class PillowCodec(Codec):
         self.qualities = settings.qualities
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
-        """See :meth:`Codec.encode`."""
+        """See :meth:`Encoder.encode`."""
         height, width = self.check(picture, quality)
         file = io.BytesIO()
         options = self.settings.options(quality)
         Image.fromarray(picture).save(file, self.settings.format, **options)
         return Encoded(file.getvalue(), width, height)
 
-    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
-        """See :meth:`Codec.decode`."""
+    def decode_batch(
+        self, blobs: Sequence[bytes], captions: Sequence[str | None]
+    ) -> list[Decoded | SidewireError]:
+        """See :meth:`Decoder.decode_batch`."""
+        outcomes: list[Decoded | SidewireError] = []
+        for blob in blobs:
+            try:
+                outcomes.append(self._decoded(blob))
+            except SidewireError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def _decoded(self, blob: bytes) -> Decoded:
         try:
             with Image.open(io.BytesIO(blob), formats=(self.settings.format,)) as image:
                 check_side("width", image.width)
@@ -121,7 +133,18 @@ class PillowCodec(Codec):
             raise CorruptStreamError(f"{self.name}: damaged file: {error}") from None
 
 
-Image.init()
-for _settings in FORMATS:
-    if _settings.format in Image.SAVE:  # JPEG XL comes with an extra
-        register(_settings.name)(partial(PillowCodec, _settings))
+@cache
+def _writable() -> dict[str, PillowFormat]:
+    Image.init()
+    # JPEG XL comes with an extra.
+    return {one.name: one for one in FORMATS if one.format in Image.SAVE}
+
+
+def baseline_names() -> tuple[str, ...]:
+    """The baselines that this machine can write."""
+    return tuple(_writable())
+
+
+def baseline(name: str) -> PillowCodec:
+    """The baseline of that name, which must be one of :func:`baseline_names`."""
+    return PillowCodec(_writable()[name])

@@ -1,33 +1,36 @@
-"""What every codec is, whoever wrote it: a name, a text placement, quality levels, bytes and back.
+"""What codecs are, in halves: an encoder, or one that is told the caption, and a decoder.
 
-The type tells who needs the caption. A codec whose text lives at the decoder (or nowhere) has an
-``encode`` without a text parameter: the sender is blind, and the bits cannot depend on the words.
+Blindness is a type: an :class:`Encoder` has no parameter that words could come in by, so the bits of a codec
+whose text lives at the decoder, or nowhere, cannot depend on them.
 """
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import QualityError, SidewireError
 from shared.pictures import Picture, check_side
+from shared.systems.catalogue import TextPlacement
 
-__all__ = ["Codec", "Decoded", "Encoded", "Insight", "InsightCodec", "TextPlacement"]
-
-
-class TextPlacement(enum.Enum):
-    """Which end of a codec reads the caption."""
-
-    NOWHERE = "nowhere"
-    DECODER = "decoder"
-    ENCODER = "encoder"
-    BOTH = "both"
-    IN_STREAM = "in stream"
+__all__ = [
+    "AnyEncoder",
+    "Codec",
+    "Decoded",
+    "Decoder",
+    "Encoded",
+    "Encoder",
+    "Insight",
+    "StreamDecoder",
+    "TextPlacement",
+    "ToldEncoder",
+    "encode",
+]
 
 
 @dataclass(frozen=True)
@@ -75,48 +78,16 @@ class Insight:
     trust: float | None = None
 
 
-class Codec(ABC):
-    """A codec without text at the encoder. ``qualities`` are its levels, coarsest first."""
+class Levelled(ABC):
+    """A half of a codec. ``qualities`` are its levels, coarsest first."""
 
     name: str
-    text: TextPlacement
     qualities: tuple[int, ...]
 
     @property
     def default_quality(self) -> int:
         """The level for those who name none: the middle one."""
         return self.qualities[len(self.qualities) // 2]
-
-    @abstractmethod
-    def encode(self, picture: Picture, quality: int) -> Encoded:
-        """Compress (H, W, 3) uint8 pixels.
-
-        Raises:
-            QualityError: ``quality`` is none of ``qualities``. LimitError: a side is too long.
-        """
-
-    @abstractmethod
-    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
-        """Decompress; every stream decodes without a caption, and no caption can make it fail.
-
-        Args:
-            caption: what was said of the picture; ignored by a codec whose decoder reads none.
-
-        Raises:
-            ContainerError, ModelMismatchError, CorruptStreamError, LimitError: see shared.errors.
-        """
-
-    def decode_batch(
-        self, blobs: Sequence[bytes], captions: Sequence[str | None]
-    ) -> list[Decoded | SidewireError]:
-        """Decompress several; one that cannot be decoded is its error, and the others go on."""
-        outcomes: list[Decoded | SidewireError] = []
-        for blob, caption in zip(blobs, captions, strict=True):
-            try:
-                outcomes.append(self.decode(blob, caption))
-            except SidewireError as error:
-                outcomes.append(error)
-        return outcomes
 
     def check(self, picture: Picture, quality: int) -> tuple[int, int]:
         """Height and width of a picture that may be encoded at this level.
@@ -137,19 +108,165 @@ class Codec(ABC):
             raise QualityError(f"{self.name} has no quality {quality}; choose one of {levels}")
 
 
-class InsightCodec(Codec):
-    """A codec that writes containers, and can show what its streams and its decoder do.
+class Encoder(Levelled):
+    """Pictures to bytes, without words."""
+
+    @abstractmethod
+    def encode(self, picture: Picture, quality: int) -> Encoded:
+        """Compress (H, W, 3) uint8 pixels.
+
+        Raises:
+            QualityError: ``quality`` is none of ``qualities``. LimitError: a side is too long.
+        """
+
+
+class ToldEncoder(Levelled):
+    """Pictures and what is said of them to bytes."""
+
+    @abstractmethod
+    def encode_told(self, picture: Picture, quality: int, caption: str | None) -> Encoded:
+        """Compress (H, W, 3) uint8 pixels; without a caption, as if nothing was said.
+
+        Raises:
+            QualityError: ``quality`` is none of ``qualities``. LimitError: a side is too long.
+        """
+
+
+AnyEncoder = Encoder | ToldEncoder
+
+
+def encode(encoder: AnyEncoder, picture: Picture, quality: int, caption: str | None) -> Encoded:
+    """Compress with the caption at hand; it goes no further than a blind encoder's type.
+
+    Raises:
+        QualityError, LimitError: see :class:`Encoder`.
+    """
+    if isinstance(encoder, ToldEncoder):
+        return encoder.encode_told(picture, quality, caption)
+    return encoder.encode(picture, quality)
+
+
+class Decoder(Levelled):
+    """Bytes, and perhaps what is said of the picture, to pictures.
 
     Attributes:
-        container_codec: the codec that its containers name; several decoders may share one.
+        reads_text: a caption can change its pictures.
     """
 
-    container_codec: str
+    reads_text: bool
+
+    @abstractmethod
+    def decode_batch(
+        self, blobs: Sequence[bytes], captions: Sequence[str | None]
+    ) -> list[Decoded | SidewireError]:
+        """Decompress several; one that cannot be decoded is its error, and the others go on.
+
+        Every stream decodes without a caption, and no caption can make it fail; a decoder that reads
+        none ignores it. Errors are ContainerError, ModelMismatchError, CorruptStreamError, LimitError.
+        """
+
+    def caption_note(self, caption: str | None, language: str = "") -> str:
+        """What a decoder's text encoder could not make of a caption; empty where all is well or none is read.
+
+        Args:
+            language: BCP 47 tag that came with the caption; empty where unknown.
+        """
+        return ""
+
+    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
+        """Decompress one.
+
+        Raises:
+            SidewireError: as in :meth:`decode_batch`.
+        """
+        (outcome,) = self.decode_batch([blob], [caption])
+        if isinstance(outcome, SidewireError):
+            raise outcome
+        return outcome
+
+
+class StreamDecoder(Decoder):
+    """A decoder of containers, which can show what a stream and it do.
+
+    Attributes:
+        stream: the name of the streams that it decodes; several decoders may share one.
+        model_id: of the containers that it takes.
+        text_encoder_id: of the encoder whose vectors it reads; empty where it reads none. Asking loads it.
+        guarded: it has a guard against captions that do not fit.
+    """
+
+    stream: str
+    model_id: bytes
+
+    @property
+    @abstractmethod
+    def text_encoder_id(self) -> str:
+        """See the class."""
+
+    @property
+    @abstractmethod
+    def guarded(self) -> bool:
+        """See the class."""
 
     @abstractmethod
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:
         """Bit map of a stream, and the masks of its decoder under a caption.
 
         Raises:
-            SidewireError: as :meth:`Codec.decode`.
+            SidewireError: as :meth:`Decoder.decode_batch`.
         """
+
+
+class Codec:
+    """Both halves of a codec in one process, each built when it is first used.
+
+    Args:
+        text: who reads the caption.
+        encoder, decoder: build the halves.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text: TextPlacement,
+        encoder: Callable[[], AnyEncoder],
+        decoder: Callable[[], Decoder],
+    ) -> None:
+        self.name, self.text = name, text
+        self._encoder, self._decoder = encoder, decoder
+
+    @cached_property
+    def encoder(self) -> AnyEncoder:
+        """The half of a sender.
+
+        Raises:
+            BundleError: its weights are missing or damaged.
+        """
+        return self._encoder()
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The half of a receiver.
+
+        Raises:
+            BundleError: its weights are missing or damaged.
+        """
+        return self._decoder()
+
+    @property
+    def qualities(self) -> tuple[int, ...]:
+        """Its levels, coarsest first."""
+        return self.encoder.qualities
+
+    @property
+    def default_quality(self) -> int:
+        """The level for those who name none: the middle one."""
+        return self.encoder.default_quality
+
+    def encode(self, picture: Picture, quality: int) -> Encoded:
+        """Compress (H, W, 3) uint8 pixels, as if nothing was said of them; see :class:`Encoder`."""
+        return encode(self.encoder, picture, quality, None)
+
+    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
+        """Decompress; see :class:`Decoder`."""
+        return self.decoder.decode(blob, caption)

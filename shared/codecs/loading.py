@@ -1,30 +1,241 @@
-"""A codec as a command line or a setting names it."""
+"""From a name or a bundle's folder to the half of a codec that is wanted; the other takes no memory."""
 
 from __future__ import annotations
 
+from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 
-from shared.bundle import is_generator, load_bundle
-from shared.codecs.base import HyperpriorCodec
-from shared.codecs.interface import Codec
-from shared.codecs.joint import JointCodec
-from shared.codecs.registry import get_codec
-from shared.codecs.ssa import SsaCodec, stream_of
-from shared.generator_bundle import load_generator_bundle
+import torch
+from pydantic import BaseModel, ValidationError
 
-__all__ = ["load_codec"]
+from shared.bitstream.container import MODEL_ID_BYTES
+from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest, shipped_bundle
+from shared.codecs.baselines import baseline, baseline_names
+from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder
+from shared.codecs.interface import AnyEncoder, Codec, Decoder
+from shared.codecs.parts import DECODER, ENCODER, Parts
+from shared.errors import BundleError, UnknownCodecError
+from shared.latents.interface import Sections
+from shared.networks.precision import Precision, default_device, default_precision
+from shared.systems.catalogue import System, system, systems
+
+__all__ = [
+    "bundle_folder",
+    "codec_names",
+    "decoder_of",
+    "empty_parts",
+    "encoder_of",
+    "frozen_size",
+    "get_codec",
+    "load_bundle",
+    "load_codec",
+    "load_decoder",
+    "load_encoder",
+    "load_parts",
+]
 
 
-def load_codec(name: str, bundle: Path | None = None) -> Codec:
-    """The codec called ``name``, or instead the one of a model bundle's folder, whatever its name.
+def codec_names() -> tuple[str, ...]:
+    """The names of all codecs, sorted: systems, and baselines that this machine can write."""
+    return tuple(sorted((*systems(), *baseline_names())))
+
+
+def bundle_folder(row: System) -> Path:
+    """Where a system's weights are."""
+    return shipped_bundle(row.name) if row.bundle is None else Path(row.bundle)
+
+
+def _manifest(bundle: Bundle) -> Manifest:
+    if not isinstance(bundle.manifest, Manifest):
+        raise BundleError(f"bundle {bundle.manifest.codec} holds a matcher, no codec")
+    return bundle.manifest
+
+
+def empty_parts(row: System, size: object) -> Parts:
+    """A system's figure without numbers: no memory is taken.
+
+    Raises:
+        pydantic.ValidationError: ``size`` is none of the system's.
+    """
+    module = import_module(row.module)
+    with torch.device("meta"):
+        parts = module.parts(module.Size.model_validate(size))
+    assert isinstance(parts, Parts)
+    return parts
+
+
+def frozen_size(name: str) -> BaseModel:
+    """The size of a shipped stream's networks, for systems that stand on it.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    row = system(name)
+    manifest = read_manifest(bundle_folder(row))
+    size = import_module(row.module).Size.model_validate(manifest.size)
+    assert isinstance(size, BaseModel)
+    return size
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a system's bundle, and hold its model id against its numbers.
+
+    Raises:
+        BundleError: missing, damaged, of another kind, or its ids do not match its numbers.
+    """
+    bundle = read_bundle(folder)
+    manifest = _manifest(bundle)
+    row = system(manifest.codec)
+    try:
+        size = import_module(row.module).Size.model_validate(manifest.size)
+        parts = empty_parts(row, manifest.size)
+    except ValidationError as error:
+        raise BundleError(f"bundle {folder}: {error}") from None
+    if parts.stream:
+        return bundle
+    found = identity(row.name, size, bundle.tensors, parts.latent.stream_sections)
+    if found != manifest.model_id:
+        raise BundleError(f"bundle {folder}: the model id does not match the tensors")
+    return bundle
+
+
+def load_parts(bundle: Bundle, *halves: str) -> Parts:
+    """The parts that these halves need, in float32 on the CPU; the others hold no numbers.
+
+    Raises:
+        BundleError: numbers are missing, do not fit, or are another stream's.
+    """
+    manifest = _manifest(bundle)
+    row = system(manifest.codec)
+    try:
+        parts = empty_parts(row, manifest.size)
+        needed = {name for half in halves for name in parts.sections(half)}
+        parts.load(_sections(bundle, parts, needed))
+    except (ValidationError, RuntimeError, KeyError, ValueError) as error:
+        raise BundleError(f"bundle {manifest.codec}: {error}") from None
+    return parts
+
+
+def _sections(bundle: Bundle, parts: Parts, needed: set[str]) -> Sections:
+    """From the bundle, and from its stream's where it lacks them."""
+    manifest = _manifest(bundle)
+    sections = {name: bundle.section(name) for name in needed}
+    if parts.stream:
+        stream = load_bundle(bundle_folder(system(parts.stream)))
+        known = _manifest(stream).model_id
+        if known != manifest.model_id:
+            raise BundleError(
+                f"generator {manifest.codec} decodes the stream {manifest.model_id[:8]},"
+                f" {parts.stream} is {known[:8]}"
+            )
+        lacking = [name for name, own in sections.items() if not own and name != "guard"]
+        sections |= {name: stream.section(name) for name in lacking}
+    return {
+        name: {key: one.float() if one.is_floating_point() else one for key, one in own.items()}
+        for name, own in sections.items()
+    }
+
+
+def _terms(
+    manifest: Manifest, parts: Parts, precision: Precision | None, device: torch.device | None
+) -> Terms:
+    row = system(manifest.codec)
+    return Terms(
+        name=row.name,
+        stream=row.stream,
+        container_id=row.container_id,
+        model_id=bytes.fromhex(manifest.model_id)[:MODEL_ID_BYTES],
+        qualities=tuple(range(parts.levels)),
+        text_encoder=manifest.text_encoder,
+        device=device or default_device(),
+        dtype=(precision or default_precision()).dtype,
+    )
+
+
+def encoder_of(
+    bundle: Bundle, precision: Precision | None = None, device: torch.device | None = None
+) -> LatentEncoder:
+    """The encoding half of a loaded bundle; told the caption where the bundle says so.
+
+    Raises:
+        BundleError: its numbers do not fit.
+    """
+    manifest = _manifest(bundle)
+    parts = load_parts(bundle, ENCODER)
+    kind = ToldLatentEncoder if manifest.text.at_encoder else LatentEncoder
+    return kind(_terms(manifest, parts, precision, device), parts)
+
+
+def decoder_of(
+    bundle: Bundle,
+    precision: Precision | None = None,
+    device: torch.device | None = None,
+    *,
+    guard: bool = True,
+) -> LatentDecoder:
+    """The decoding half of a loaded bundle.
+
+    Raises:
+        BundleError: its numbers do not fit.
+    """
+    parts = load_parts(bundle, DECODER)
+    return LatentDecoder(_terms(_manifest(bundle), parts, precision, device), parts, guard=guard)
+
+
+def _bundle(name: str, folder: Path | None) -> Bundle:
+    return load_bundle(folder or bundle_folder(system(name)))
+
+
+def load_encoder(name: str, bundle: Path | None = None) -> AnyEncoder:
+    """The encoding half of the codec called ``name``, or of a bundle's folder, whatever its name.
 
     Raises:
         UnknownCodecError: no such name. BundleError: weights are missing or damaged.
     """
-    if bundle is None:
-        return get_codec(name)
-    if not is_generator(bundle):
-        return HyperpriorCodec(load_bundle(bundle))
-    generator = load_generator_bundle(bundle)
-    codec = SsaCodec if generator.manifest.encoder == "stream" else JointCodec
-    return codec(generator, stream_of(generator.manifest.stream))
+    if bundle is None and name in baseline_names():
+        return baseline(name)
+    return encoder_of(_bundle(name, bundle))
+
+
+def load_decoder(name: str, bundle: Path | None = None, *, guard: bool = True) -> Decoder:
+    """The decoding half; arguments and errors as :func:`load_encoder`'s.
+
+    Args:
+        guard: False believes every caption, also where the bundle brings a guard.
+    """
+    if bundle is None and name in baseline_names():
+        return baseline(name)
+    return decoder_of(_bundle(name, bundle), guard=guard)
+
+
+def load_codec(name: str, bundle: Path | None = None, *, guard: bool = True) -> Codec:
+    """Both halves, each built when it is first used; arguments as :func:`load_decoder`'s.
+
+    Raises:
+        UnknownCodecError: no such name. BundleError: the bundle cannot be read.
+    """
+    if bundle is None and name in baseline_names():
+        one = baseline(name)
+        return Codec(name, one.text, lambda: one, lambda: one)
+    manifest = read_manifest(bundle or bundle_folder(system(name)))
+    if not isinstance(manifest, Manifest):
+        raise BundleError(f"bundle {bundle} holds a matcher, no codec")
+    return Codec(
+        manifest.codec,
+        manifest.text,
+        partial(load_encoder, name, bundle),
+        partial(load_decoder, name, bundle, guard=guard),
+    )
+
+
+@cache
+def get_codec(name: str) -> Codec:
+    """The codec called ``name``, built once a process.
+
+    Raises:
+        UnknownCodecError: no such name. BundleError: its weights are missing or damaged.
+    """
+    if name not in codec_names():
+        raise UnknownCodecError(f"no codec {name!r}; known: {', '.join(codec_names())}")
+    return load_codec(name)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shared.codecs.base import shipped_bundle
-from shared.matcher_bundle import load_matcher, matcher_manifest
+from shared.bundle import MatcherManifest, shipped_bundle
+from shared.matcher_bundle import load_matcher
 from shared.networks.matcher import Matcher, feature_distance
 from shared.pictures import Picture
 from shared.text.registry import get_text_encoder
@@ -30,7 +30,7 @@ JUDGE, FEATURES = "judge", "features"
 
 
 @cache
-def _matcher(folder: Path) -> Matcher:
+def _matcher(folder: Path) -> tuple[Matcher, MatcherManifest]:
     return load_matcher(folder)
 
 
@@ -58,10 +58,10 @@ def judge_scores(picture: Picture, captions: Sequence[str]) -> tuple[float, ...]
     """
     if not captions:
         return ()
-    folder = shipped_bundle(JUDGE)
-    encoder = get_text_encoder(matcher_manifest(folder).text_encoder)
+    judge, manifest = _matcher(shipped_bundle(JUDGE))
+    encoder = get_text_encoder(manifest.text_encoder)
     words = F.normalize(encoder.encode(captions).sentence.float(), dim=1)
-    place = _matcher(folder)(_tensor(picture))[0]
+    place = judge(_tensor(picture))[0]
     return tuple((words @ place).tolist())
 
 
@@ -79,7 +79,7 @@ class FeatureReference:
     @staticmethod
     def _maps(picture: Picture) -> tuple[Tensor, ...]:
         with torch.inference_mode():
-            return _matcher(shipped_bundle(FEATURES)).feature_maps(_tensor(picture))
+            return _matcher(shipped_bundle(FEATURES))[0].feature_maps(_tensor(picture))
 
     def distance(self, decoded: Picture) -> float:
         """Feature distance of (H, W, 3) uint8 to the original: 0 for equal pictures, at most 2.

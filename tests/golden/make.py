@@ -14,11 +14,9 @@ import sys
 from pathlib import Path
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec
 from shared.feed import read_feed
-from shared.networks.precision import Precision
 from shared.pictures import Picture, picture_from_bytes, write_picture
+from tests.codecs import whole
 
 HERE = Path(__file__).parent
 
@@ -44,7 +42,7 @@ def main(source: Path) -> None:
     if (HERE / "golden.json").exists():
         raise SystemExit("the golden streams exist; they never change")
     shutil.copytree(source, HERE / "bundle")
-    codec = HyperpriorCodec(load_bundle(HERE / "bundle"), precision=Precision.FLOAT32)
+    codec = whole(HERE / "bundle")
     checksums = {}
     for case, (*_, quality) in CASES.items():
         blob = codec.encode(picture_of(case), quality).blob

@@ -1,0 +1,359 @@
+"""The halves of a system whose pictures pass a latent codec: encoders, blind and told, and the decoder."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.bitstream.container import Container, Header
+from shared.codecs.interface import Decoded, Encoded, Encoder, Insight, StreamDecoder, ToldEncoder
+from shared.codecs.parts import Parts
+from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
+from shared.latents.interface import LatentSymbols
+from shared.networks.precision import ready
+from shared.networks.stages import Conditioning
+from shared.networks.tiling import Tile, tiles
+from shared.networks.transforms import Y_STRIDE, Z_STRIDE, Synthesis
+from shared.pictures import Picture
+from shared.text.interface import TextEncoder
+
+__all__ = ["TILE", "LatentDecoder", "LatentEncoder", "Terms", "ToldLatentEncoder"]
+
+#: Tiles of the transforms, in latents (a side of 1024 pixels).
+TILE = 64
+#: Latents in one pass: bounds a network's memory, whatever the batch. On a CPU, more than a 768x512
+#: picture's leave its caches, and are slower than one picture at a time.
+GPU_PASS_LATENTS, CPU_PASS_LATENTS = 4 * TILE * TILE, TILE * TILE // 2
+
+#: (B, H, W, 3) uint8.
+Pictures = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What both halves of a system agree on, and where one of them runs.
+
+    Attributes:
+        name: the system's.
+        stream: name of the streams; ``container_id`` is that name in headers.
+        model_id: first bytes of the model's id.
+        qualities: levels, coarsest first.
+        text_encoder: as :func:`shared.text.registry.get_text_encoder` takes it; empty where no words
+            are read.
+        device, dtype: of the float networks.
+    """
+
+    name: str
+    stream: str
+    container_id: int
+    model_id: bytes
+    qualities: tuple[int, ...]
+    text_encoder: str
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Ear:
+    """Captions to what networks are given of them; the text encoder is loaded with the first caption."""
+
+    def __init__(self, terms: Terms, text_width: int) -> None:
+        self._name, self._device, self._width = terms.text_encoder, terms.device, text_width
+
+    @cached_property
+    def encoder(self) -> TextEncoder | None:
+        """The text encoder; None where no words are read.
+
+        Raises:
+            TextWeightsError, UnknownTextEncoderError: it is not on this machine.
+        """
+        if not self._name:
+            return None
+        from shared.text.registry import get_text_encoder  # noqa: PLC0415
+
+        return get_text_encoder(self._name, str(self._device))
+
+    def hear(self, captions: Sequence[str | None]) -> Tensor | None:
+        """Sentence vectors (B, D), zero rows without words; None for networks that read none."""
+        if not self._width:
+            return None
+        if not any(captions) or self.encoder is None:
+            return torch.zeros(len(captions), self._width, device=self._device)
+        return self.encoder.encode(captions).sentence.to(self._device)
+
+
+class LatentEncoder(Encoder):
+    """g_a and the latent codec's encoding side.
+
+    Args:
+        parts: loaded as far as an encoder needs; pictures never see g_s.
+    """
+
+    def __init__(self, terms: Terms, parts: Parts) -> None:
+        self.terms, self.name, self.qualities = terms, terms.name, terms.qualities
+        self.g_a = ready(parts.g_a, terms.device, terms.dtype)
+        self.latent = parts.latent
+        self.latent.ready(terms.device, terms.dtype)
+        self.ear = Ear(terms, parts.text_width if self.g_a.at else 0)
+
+    def encode(self, picture: Picture, quality: int) -> Encoded:
+        """See :meth:`Encoder.encode`."""
+        return self._sealed(picture, quality, None)
+
+    @torch.inference_mode()
+    def _sealed(self, picture: Picture, quality: int, caption: str | None) -> Encoded:
+        height, width = self.check(picture, quality)
+        header = Header(self.terms.container_id, self.terms.model_id, width, height, quality)
+        symbols = self.symbols(picture, quality, caption)
+        payload = self.latent.compress(symbols, quality)
+        return Encoded(Container.seal(header, payload, symbols.coded).to_bytes(), width, height)
+
+    def symbols(self, picture: Picture, quality: int, caption: str | None = None) -> LatentSymbols:
+        """What is coded of a picture."""
+        symbols: LatentSymbols = self.latent.analyse(
+            self.analysis(picture, quality, caption), quality
+        )
+        return symbols
+
+    @torch.inference_mode()
+    def analysis(self, picture: Picture, quality: int, caption: str | None = None) -> Tensor:
+        """y of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
+        text = self.ear.hear([caption])
+        given = None if text is None else Conditioning(text)
+        padded = pad_to_stride(picture)
+        rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE
+        level = torch.tensor([quality], device=self.terms.device)
+        y: Tensor | None = None
+        for tile in tiles(rows, columns, TILE, self.g_a.halo):
+            pixels = torch.from_numpy(padded[tile.window(Y_STRIDE)]).to(self.terms.device)
+            x = pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).sub_(0.5)
+            x = x.to(self.terms.dtype, memory_format=torch.channels_last)
+            part = self.g_a(x, level, given)[(..., *tile.inner(1))]
+            if y is None:
+                y = part.new_empty((1, part.shape[1], rows, columns))
+            y[(..., *tile.target(1))] = part
+        assert y is not None, "a picture has a pixel at least"
+        return y
+
+
+class ToldLatentEncoder(LatentEncoder, ToldEncoder):
+    """The same with words: what is said of a picture reaches the conditioners of g_a."""
+
+    def encode_told(self, picture: Picture, quality: int, caption: str | None) -> Encoded:
+        """See :meth:`ToldEncoder.encode_told`."""
+        return self._sealed(picture, quality, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream whose symbols are read and verified: its place in the batch, and y_hat (1, M, h, w)."""
+
+    place: int
+    container: Container
+    latents: Tensor
+
+
+class LatentDecoder(StreamDecoder):
+    """The latent codec's decoding side, and g_s with what is attached to it.
+
+    Symbols are read one by one; pictures of one size share the network's passes.
+
+    Args:
+        parts: loaded as far as a decoder needs.
+        guard: ask the guard about captions, where there is one.
+    """
+
+    def __init__(self, terms: Terms, parts: Parts, *, guard: bool = True) -> None:
+        self.terms, self.name, self.qualities = terms, terms.name, terms.qualities
+        self.stream, self.model_id = terms.stream, terms.model_id
+        self.reads_text = bool(terms.text_encoder)
+        self.latent = parts.latent
+        self.latent.ready(terms.device, terms.dtype)
+        self.g_s = ready(parts.g_s, terms.device, terms.dtype)
+        self.guard, self._guarding = parts.guard, guard
+        if self.guard is not None:
+            self.guard.requires_grad_(False).eval().to(terms.device)
+        self.ear = Ear(terms, parts.text_width)
+
+    @property
+    def text_encoder_id(self) -> str:
+        """See :class:`StreamDecoder`."""
+        return "" if self.ear.encoder is None else self.ear.encoder.id
+
+    def caption_note(self, caption: str | None, language: str = "") -> str:
+        """See :meth:`Decoder.caption_note`."""
+        if not caption or self.ear.encoder is None:
+            return ""
+        return self.ear.encoder.encode([caption], [language]).notes[0].in_words
+
+    @property
+    def guarded(self) -> bool:
+        """See :class:`StreamDecoder`."""
+        return self.guard is not None
+
+    def open(self, blob: bytes) -> Container:
+        """Parse a container and check that it may be decoded here.
+
+        Raises:
+            ContainerError, LimitError: malformed. UnknownCodecError, ModelMismatchError: made by
+            another codec or model. QualityError: no such level.
+        """
+        container = Container.from_bytes(blob)
+        header, terms = container.header, self.terms
+        if header.codec_id != terms.container_id:
+            raise UnknownCodecError(
+                f"stream of codec id {header.codec_id}; this is {self.stream}, {terms.container_id}"
+            )
+        if header.model_id != terms.model_id:
+            raise ModelMismatchError(
+                f"stream of model {header.model_id.hex()}; this bundle is {terms.model_id.hex()}:"
+                " decode it with the bundle that made it"
+            )
+        self.check_quality(header.quality)
+        return container
+
+    @torch.inference_mode()
+    def symbols(self, container: Container) -> LatentSymbols:
+        """The symbols of a container, held against its checksum.
+
+        Raises:
+            CorruptStreamError: they are not what was coded.
+        """
+        header = container.header
+        rows, columns = -(-header.height // Z_STRIDE), -(-header.width // Z_STRIDE)
+        symbols: LatentSymbols = self.latent.decompress(
+            container.payload, header.quality, rows, columns
+        )
+        container.verify(symbols.coded)
+        return symbols
+
+    @torch.inference_mode()
+    def latents(self, symbols: LatentSymbols, header: Header) -> Tensor:
+        """y_hat (1, M, h, w) float32, padding and all, as g_s takes it."""
+        y_hat: Tensor = self.latent.reconstruct(symbols, header.quality)
+        return y_hat
+
+    def given(
+        self, captions: Sequence[str | None], y_hat: Tensor, quality: Tensor
+    ) -> Conditioning | None:
+        """Sentence vectors, and how far the guard trusts each for these latents."""
+        text = self.ear.hear(captions)
+        if text is None:
+            return None
+        if self.guard is None or not self._guarding or not self.reads_text or not any(captions):
+            return Conditioning(text)
+        assert isinstance(self.g_s, Synthesis), "a guard looks at a linear path"
+        thumbnail = self.g_s.thumbnail(y_hat, quality, self.guard.side)
+        return Conditioning(text, self.guard(thumbnail, text))
+
+    @torch.inference_mode()
+    def decode_batch(
+        self, blobs: Sequence[bytes], captions: Sequence[str | None]
+    ) -> list[Decoded | SidewireError]:
+        """See :meth:`Decoder.decode_batch`."""
+        outcomes: dict[int, Decoded | SidewireError] = {}
+        opened: list[Opened] = []
+        for place, blob in enumerate(blobs):
+            try:
+                container = self.open(blob)
+                symbols = self.symbols(container)
+                opened.append(Opened(place, container, self.latents(symbols, container.header)))
+            except SidewireError as error:
+                outcomes[place] = error
+        limit = CPU_PASS_LATENTS if self.terms.device.type == "cpu" else GPU_PASS_LATENTS
+        for part in _passes(opened, limit):
+            y_hat = torch.cat([one.latents for one in part])
+            levels = [one.container.header.quality for one in part]
+            told = [captions[one.place] for one in part]
+            pictures, trust = self._pictures(y_hat, levels, told)
+            for one, picture, followed in zip(part, pictures, trust, strict=True):
+                header = one.container.header
+                cut = np.ascontiguousarray(picture[: header.height, : header.width])
+                outcomes[one.place] = Decoded(cut, one.container.crc32c, followed)
+        return [outcomes[place] for place in range(len(blobs))]
+
+    def _pictures(
+        self, y_hat: Tensor, levels: Sequence[int], captions: Sequence[str | None]
+    ) -> tuple[Pictures, Sequence[float | None]]:
+        """Pictures (B, 16h, 16w, 3), tile by tile: memory does not grow with the size."""
+        quality = torch.tensor(levels, device=self.terms.device)
+        given = self.given(captions, y_hat, quality)
+        count, _, rows, columns = y_hat.shape
+        made = np.empty((count, rows * Y_STRIDE, columns * Y_STRIDE, 3), np.uint8)
+        for tile, window in self._windows(y_hat, self.g_s.halo):
+            pixels = pixels_of(self.g_s(window, quality, given)[(..., *tile.inner(Y_STRIDE))])
+            made[(slice(None), *tile.target(Y_STRIDE))] = pixels
+        trust = [1.0] * count
+        if given is not None and given.trust is not None:
+            trust = given.trust.tolist()
+        return made, [
+            one if caption and self.reads_text else None
+            for one, caption in zip(trust, captions, strict=True)
+        ]
+
+    def _windows(self, y_hat: Tensor, halo: int) -> Iterator[tuple[Tile, Tensor]]:
+        rows, columns = y_hat.shape[2:]
+        for tile in tiles(rows, columns, TILE, halo):
+            window = y_hat[(..., *tile.window(1))]
+            yield tile, window.to(self.terms.dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def insight(self, blob: bytes, caption: str | None = None) -> Insight:
+        """See :meth:`StreamDecoder.insight`."""
+        container = self.open(blob)
+        symbols = self.symbols(container)
+        y_hat = self.latents(symbols, container.header)
+        rows, columns = y_hat.shape[2:]
+        header = container.header
+        true = -(-header.height // Y_STRIDE), -(-header.width // Y_STRIDE)
+        bits = self.latent.bit_map(symbols)[: true[0], : true[1]]
+        quality = torch.tensor([container.header.quality], device=self.terms.device)
+        given = self.given([caption], y_hat, quality)
+        if given is None:
+            return Insight(bits)
+        masks: list[NDArray[np.float32]] = []
+        factors: list[int] = []
+        # A mask sees one place more than the features that it changes.
+        for tile, window in self._windows(y_hat, self.g_s.halo + 1):
+            _, found = self.g_s.masked(window, quality, given)
+            if not masks:
+                factors = [mask.shape[2] // window.shape[2] for mask in found]
+                masks = [np.empty((rows * f, columns * f), np.float32) for f in factors]
+            for factor, whole, mask in zip(factors, masks, found, strict=True):
+                whole[tile.target(factor)] = mask[0, 0].float().cpu().numpy()[tile.inner(factor)]
+        trust = None if given.trust is None else float(given.trust[0])
+        shown = (
+            whole[: true[0] * f, : true[1] * f] for whole, f in zip(masks, factors, strict=True)
+        )
+        return Insight(bits, tuple(shown), trust)
+
+
+def pad_to_stride(picture: Picture) -> Picture:
+    """Repeat the last row and column up to multiples of :data:`Z_STRIDE` (padding rule 0)."""
+    height, width = picture.shape[:2]
+    down, right = -height % Z_STRIDE, -width % Z_STRIDE
+    return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+def pixels_of(x: Tensor) -> Pictures:
+    """Network output (B, 3, H, W) around zero -> (B, H, W, 3) uint8 pixels."""
+    pixels = x.float().add_(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    array: Pictures = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    return array
+
+
+def _passes(opened: Sequence[Opened], limit: int) -> Iterator[Sequence[Opened]]:
+    sizes: dict[tuple[int, int], list[Opened]] = defaultdict(list)
+    for one in opened:
+        sizes[one.container.header.height, one.container.header.width].append(one)
+    for group in sizes.values():
+        rows, columns = group[0].latents.shape[2:]
+        fit = max(1, limit // min(rows * columns, TILE * TILE))
+        for start in range(0, len(group), fit):
+            yield group[start : start + fit]
