@@ -1,33 +1,121 @@
-"""From a trained run to a bundle: half-precision networks, integer scale branch, frozen tables."""
+"""From a rate-distortion run to a bundle: float networks, integer scale branch, frozen tables, figures."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from shared.bundle import Manifest, Provenance, half, save_bundle
-from training.data import PictureStore
-from training.loop import Stage1Run
+from shared.bundle import (
+    Bundle,
+    Manifest,
+    Provenance,
+    QualityRow,
+    half,
+    identity,
+    read_bundle,
+    save_bundle,
+)
+from shared.codecs.interface import encode
+from shared.codecs.loading import decoder_of, encoder_of
+from shared.feed import read_feed
+from shared.metrics import ms_ssim, psnr
+from shared.pictures import picture_from_bytes
+from shared.systems.catalogue import TextPlacement, system
+from training.fresh import stream_model_id
+from training.integer_cost import integer_cost
+from training.integers import Integers
+from training.rate_distortion_run import RateDistortionRun
+from training.recipe import provenance
 from training.tables import fit_tables
 
-__all__ = ["export_bundle"]
+__all__ = ["export"]
 
-#: Batches of training crops that the tables are fitted on, drawn behind all steps of a run.
+#: Batches of training pictures that the tables are fitted on, drawn behind all steps of a run.
 TABLE_BATCHES = 100
 TABLE_STEP = 2**41
 
 
-@torch.no_grad()
-def export_bundle(
-    run: Stage1Run, store: PictureStore, provenance: Provenance, folder: Path
-) -> Manifest:
-    """Write the bundle of a run that has finished its integer phase."""
-    config, model = run.config, run.model
-    tensors = {name: half(tensor) for name, tensor in model.transforms.state_dict().items()}
-    tensors |= {f"scale.{name}": tensor for name, tensor in model.scale.export().items()}
+def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
+    """Write the bundle of a finished run; a stream's, with what it does on the pictures of ``kodak``."""
+    recipe, integers = run.recipe, run.integers
+    module = import_module(system(recipe.system).module)
+    size = module.Size.model_validate(recipe.size)
+    tensors = _transforms(run)
+    if integers is not None:
+        tensors = {
+            name: half(tensor) for name, tensor in (tensors | _latent(run, integers)).items()
+        }
+    reads = recipe.told is not TextPlacement.NOWHERE
+    manifest = Manifest(
+        codec=recipe.system,
+        text=recipe.told,
+        text_encoder=recipe.text_encoder if reads else "",
+        size=size.model_dump(mode="json"),
+        model_id=stream_model_id(run.parts)
+        or identity(recipe.system, size, tensors, run.parts.latent.stream_sections),
+        provenance=provenance(recipe, run, run.examples.digest),
+    )
+    saved = save_bundle(folder, manifest, tensors, packed=integers is None)
+    if integers is None or not kodak.exists():
+        return saved
+    measured = _measured(read_bundle(folder), integers, kodak)
+    update = {"provenance": measured}
+    return save_bundle(folder, saved.model_copy(update=update), tensors, packed=False)
+
+
+def _on_cpu(section: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{section}.{key}": value.detach().cpu().contiguous() for key, value in state.items()}
+
+
+def _transforms(run: RateDistortionRun) -> dict[str, Tensor]:
+    """Those that learnt, in float32."""
+    parts, tensors = run.averaged, dict[str, Tensor]()
+    for name in run.recipe.learns:
+        if name != "latent":
+            tensors |= _on_cpu(name, getattr(parts, name).state_dict())
+    return tensors
+
+
+def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
+    """h_a, h_mu, the integer scale branch, and tables from counts over training pictures."""
+    latent = integers.latent
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
-    tables = fit_tables(model, (run.batch(store, step) for step in steps))
-    tensors |= {f"tables.{name}": tensor for name, tensor in tables.to_tensors().items()}
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    return save_bundle(folder, config.name, config.size, tensors, provenance)
+    with torch.autocast(run.device.type, torch.bfloat16):
+        tables = fit_tables(latent, (run.analysed(run.batch(step)) for step in steps))
+    return (
+        _on_cpu("h_a", latent.h_a.state_dict())
+        | _on_cpu("h_mu", latent.h_mu.state_dict())
+        | _on_cpu("scale", integers.scale.export())
+        | _on_cpu("tables", tables.to_tensors())
+    )
+
+
+def _measured(bundle: Bundle, integers: Integers, feed: Path) -> Provenance:
+    """The provenance with means over test pictures, from real container bytes."""
+    encoder, decoder = encoder_of(bundle), decoder_of(bundle)
+    read = list(read_feed(feed))
+    pictures = [picture_from_bytes(row.image) for row in read]
+    captions = [row.captions[0] if row.captions else None for row in read]
+    rows = []
+    for quality in encoder.qualities:
+        values = []
+        for picture, caption in zip(pictures, captions, strict=True):
+            encoded = encode(encoder, picture, quality, caption)
+            decoded = decoder.decode(encoded.blob, caption).picture
+            similarity = ms_ssim(picture, decoded)
+            assert similarity is not None, "the test pictures have room for five scales"
+            values.append((encoded.bits_per_pixel, psnr(picture, decoded), similarity))
+        bpp, decibel, similarity = np.mean(values, axis=0).round(4).tolist()
+        rows.append(QualityRow(quality=quality, bpp=bpp, psnr=decibel, ms_ssim=similarity))
+    cost = integer_cost(integers.float_twin.cpu(), encoder, pictures)
+    return bundle.manifest.provenance.model_copy(
+        update={
+            "kodak": tuple(rows),
+            "integer_cost_percent": cost.index,
+            "payload_cost_percent": cost.payload,
+        }
+    )

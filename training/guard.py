@@ -3,11 +3,12 @@
 Two steps, after the generator. The guard's matcher learns contrastively on thumbnails of the frozen
 latents and their captions; it sees every picture also as it was, since a large picture's thumbnail is
 as sharp. Then slope and threshold are fitted on pictures that neither it nor the generator has seen: the
-least squared error of generated pictures to be expected where a few captions are wrong.
+least feature distance of generated pictures to be expected where a few captions are wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,25 +18,27 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from shared.levels import LUMA_WEIGHTS
 from shared.networks.guard import Guard
 from shared.networks.matcher import MatcherSize
-from shared.networks.ssa import Conditioning
-from shared.networks.transforms import Y_STRIDE
-from training.matcher import ContrastiveConfig, MatcherRun, learn, squares
-from training.stage2 import GeneratorData, Stage2Run
+from shared.networks.stages import Conditioning
+from shared.networks.transforms import Synthesis
+from shared.pictures import LUMA_WEIGHTS
+from training.captioned import CaptionedPictures
+from training.contrast import Contrast, ContrastSettings, squares
+from training.terms.features import Features
+from training.terms.step import Batch
 
-__all__ = ["GuardConfig", "TrustCurves", "fit_trust", "train_guard"]
+__all__ = ["GuardConfig", "GuardData", "TrustCurves", "fit_trust", "train_guard"]
 
 #: Trusts at which the generator's error is measured for the fit; between them it is interpolated.
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Adam's rates in the fit; slopes are a few tens, thresholds are cosines.
 SLOPE_RATE, THRESHOLD_RATE = 1.0, 5e-3
-#: Thumbnails made at a time.
-CHUNK = 64
+#: Thumbnails made at a time, and pictures generated at a time.
+CHUNK, BATCH = 64, 8
 
 
-class GuardConfig(ContrastiveConfig):
+class GuardConfig(ContrastSettings):
     """How the guard is trained.
 
     Attributes:
@@ -49,22 +52,43 @@ class GuardConfig(ContrastiveConfig):
     brightness: float = 0.08
     wrong: float = Field(0.15, gt=0, lt=1)
     fit_steps: int = Field(400, ge=1)
+    features: str = Field("features", description="shipped matcher whose maps measure distance")
+
+
+@dataclass(frozen=True)
+class GuardData:
+    """A generator that is to be guarded, and what it was trained on.
+
+    Attributes:
+        known: the first pictures, which the guard learns from; it is calibrated on the others.
+        latents: one array a level.
+        g_s: the generator.
+        batch: rows, levels, captions and who is told -> a batch.
+        generate: what the generator makes of a batch.
+    """
+
+    pictures: CaptionedPictures
+    known: int
+    latents: Sequence[NDArray[np.float16]]
+    g_s: Synthesis
+    batch: Callable[..., Batch]
+    generate: Callable[[Batch, Conditioning], Tensor]
+    device: torch.device
 
 
 @torch.no_grad()
-def _views(run: Stage2Run, data: GeneratorData, count: int, side: int) -> Tensor:
+def _views(data: GuardData, side: int) -> Tensor:
     """Luma (V, count, 1, side, side) uint8: a thumbnail of every level, and the picture itself."""
+    count = data.known
     pictures = data.pictures.pictures[:count]
-    height, width = pictures.shape[1:3]
-    rows, columns = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
     weights = torch.tensor(LUMA_WEIGHTS)[:, None, None]
     made = []
     for level, latents in enumerate(data.latents):
         for start in range(0, count, CHUNK):
-            part = np.array(latents[start : min(start + CHUNK, count), :, :rows, :columns])
+            part = np.array(latents[start : min(start + CHUNK, count)])
             y_hat = torch.from_numpy(part)
-            quality = torch.full((len(y_hat),), level, device=run.device)
-            thumbnail = run.averaged.thumbnail(y_hat.to(run.device).float(), quality, side)
+            quality = torch.full((len(y_hat),), level, device=data.device)
+            thumbnail = data.g_s.thumbnail(y_hat.to(data.device).float(), quality, side)
             made.append(squares(thumbnail.cpu() * 255, side))
     for start in range(0, count, CHUNK):
         x = torch.from_numpy(pictures[start : start + CHUNK]).permute(0, 3, 1, 2)
@@ -78,8 +102,8 @@ class TrustCurves:
 
     Attributes:
         scores: (n,) cosine of picture and caption.
-        errors: (n, len(TRUSTS)) squared error of the generated picture, as a share of the one
-            without words.
+        errors: (n, len(TRUSTS)) feature distance of the generated picture to the original, as a share
+            of the one without words: on a stream with colour, squared error hardly hears any.
     """
 
     scores: Tensor
@@ -89,25 +113,25 @@ class TrustCurves:
 @torch.no_grad()
 def _curves(
     guard: Guard,
-    run: Stage2Run,
-    data: GeneratorData,
+    data: GuardData,
+    features: Features,
     index: NDArray[np.int64],
     captions: NDArray[np.float16],
 ) -> TrustCurves:
-    device, size = run.device, run.config.batch
     scores, errors = [], []
-    for start in range(0, len(index), size):
-        rows = index[start : start + size]
-        quality = rows % len(data.latents)
+    for start in range(0, len(index), BATCH):
+        rows = index[start : start + BATCH]
         told = np.ones(len(rows), np.bool_)
-        batch = data.batch(rows, quality, captions[start : start + size], told, device)
-        thumbnail = run.averaged.thumbnail(batch.y_hat, batch.quality, guard.side)
+        quality = rows % len(data.latents)
+        batch = data.batch(rows, quality, captions[start : start + BATCH], told)
+        assert batch.y_hat is not None
+        assert batch.text is not None
+        thumbnail = data.g_s.thumbnail(batch.y_hat, batch.quality, guard.side)
         scores.append(guard.score(thumbnail, batch.text))
         columns = []
         for trust in TRUSTS:
-            words = Conditioning(batch.text, torch.full((len(rows),), trust, device=device))
-            x_hat = run.generate(run.averaged, batch, words).clamp(0, 1)
-            columns.append((x_hat - batch.x).square().flatten(1).mean(1))
+            given = Conditioning(batch.text, torch.full((len(rows),), trust, device=data.device))
+            columns.append(features.distance(data.generate(batch, given).clamp(0, 1), batch.x))
         error = torch.stack(columns, 1)
         errors.append(error / error[:, :1])
     return TrustCurves(torch.cat(scores), torch.cat(errors))
@@ -148,19 +172,20 @@ def _interpolate(errors: Tensor, trust: Tensor) -> Tensor:
     return torch.lerp(before, after, place - low)
 
 
-def train_guard(run: Stage2Run, data: GeneratorData, config: GuardConfig | None = None) -> Guard:
-    """A guard for the generator of a finished run."""
-    config = config or GuardConfig()
-    known = len(data.pictures) - run.config.held_out
+def train_guard(data: GuardData, config: GuardConfig) -> Guard:
+    """A guard for a finished generator."""
+    known = data.known
     guard = Guard(config.size)
-    views = _views(run, data, known, guard.side)
-    contrast = MatcherRun(config, views, torch.from_numpy(data.pictures.vectors[:known]))
-    learn(contrast)
+    vectors = data.pictures.vectors
+    contrast = Contrast(config, _views(data, guard.side), torch.from_numpy(vectors[:known]))
+    while contrast.step < contrast.steps:
+        contrast.train_step()
     guard.matcher = contrast.model
-    guard.requires_grad_(False).eval().to(run.device)
+    guard.requires_grad_(False).eval().to(data.device)
     index = np.arange(known, len(data.pictures))
-    own = data.pictures.vectors[index, index % data.pictures.vectors.shape[1]]
-    matched = _curves(guard, run, data, index, own)
-    wrong = _curves(guard, run, data, index, np.roll(own, len(own) // 2, 0))
+    own = vectors[index, index % vectors.shape[1]]
+    features = Features.shipped(1.0, config.features, data.device)
+    matched = _curves(guard, data, features, index, own)
+    wrong = _curves(guard, data, features, index, np.roll(own, len(own) // 2, 0))
     fit_trust(guard, matched, wrong, config)
     return guard

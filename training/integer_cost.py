@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.codecs.base import HyperpriorCodec
+from shared.codecs.halves import LatentEncoder
 from shared.entropy.scale_branch import SCALE_LEVELS
-from shared.entropy.tables import FREQUENCY_TOTAL
+from shared.entropy.tables import FREQUENCY_TOTAL, FrozenTables
+from shared.latents.gaussian import bin_probability
+from shared.latents.hyperprior import Hyperprior, HyperpriorSymbols
 from shared.pictures import Picture
-from training.gaussian import bin_probability
 from training.scale_branch import ScaleBranch
 
 __all__ = ["IntegerCost", "integer_cost"]
@@ -22,8 +23,7 @@ __all__ = ["IntegerCost", "integer_cost"]
 LEAST_PROBABILITY = 2.0**-32
 
 
-def _z_bits(codec: HyperpriorCodec, z: NDArray[np.int16], quality: int) -> float:
-    tables = codec.latents.coder.tables
+def _z_bits(tables: FrozenTables, z: NDArray[np.int16], quality: int) -> float:
     first = SCALE_LEVELS + quality * len(z)
     bits = 0.0
     for channel, values in enumerate(z.reshape(len(z), -1)):
@@ -55,18 +55,21 @@ class IntegerCost:
 
 @torch.no_grad()
 def integer_cost(
-    twin: ScaleBranch, codec: HyperpriorCodec, pictures: Sequence[Picture]
+    twin: ScaleBranch, encoder: LatentEncoder, pictures: Sequence[Picture]
 ) -> IntegerCost:
     """Measure a bundle against the float ``twin`` that took the same training steps."""
     index_costs, payload_costs = [], []
-    for quality in codec.qualities:
+    latent = encoder.latent
+    assert isinstance(latent, Hyperprior)
+    for quality in encoder.qualities:
         level = torch.tensor([quality])
         payload = integer = ideal = 0.0
         for picture in pictures:
-            symbols = codec.latents.analyse(codec.analysis(picture, quality), quality)
+            symbols = encoder.symbols(picture, quality)
+            assert isinstance(symbols, HyperpriorSymbols)
             z = torch.from_numpy(symbols.z.astype(np.float32))[None]
-            z_bits = _z_bits(codec, symbols.z, quality)
-            payload += 8 * len(codec.latents.compress(symbols, quality))
+            z_bits = _z_bits(latent.coder.tables, symbols.z, quality)
+            payload += 8 * len(latent.compress(symbols, quality))
             integer += z_bits + _y_bits(symbols.y, symbols.index.astype(np.float64))
             ideal += z_bits + _y_bits(symbols.y, twin(z, level)[0].double().numpy())
         index_costs.append(round(100 * (integer / ideal - 1), 3))

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.codecs.base import HyperpriorCodec
-from shared.levels import StreamLevel
+from shared.codecs.halves import LatentEncoder
 from training.captioned import CaptionedPictures
 
 __all__ = ["frozen_latents"]
@@ -22,22 +21,21 @@ __all__ = ["frozen_latents"]
 
 @torch.inference_mode()
 def frozen_latents(
-    codec: HyperpriorCodec, data: CaptionedPictures, level: StreamLevel, cache: Path
+    encoder: LatentEncoder, data: CaptionedPictures, quality: int, cache: Path
 ) -> NDArray[np.float16]:
     """y_hat of every picture at one level, (N, M, H/16, W/16) float16, mapped from a cache file.
 
     Pictures are padded as the codec pads them.
     """
-    name = f"latents-{data.digest}-{codec.model_id.hex()}-{level.name}.npy"
+    name = f"latents-{data.digest}-{encoder.terms.model_id.hex()}-level{quality}.npy"
     path = cache / name
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
         rows: np.memmap[Any, np.dtype[np.float16]] | None = None
         for index, picture in enumerate(data.pictures):
-            y = codec.analysis(level.prepare(picture), level.quality)
-            symbols = codec.latents.analyse(y, level.quality)
-            y_hat = codec.latents.reconstruct(symbols, level.quality)[0].cpu().numpy()
+            symbols = encoder.symbols(picture, quality)
+            y_hat = encoder.latent.reconstruct(symbols, quality)[0].cpu().numpy()
             if rows is None:
                 shape = (len(data), *y_hat.shape)
                 rows = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)  # type: ignore[no-untyped-call]

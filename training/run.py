@@ -1,114 +1,229 @@
-"""A stream's run: load the data, resume if there is a checkpoint, train, export, measure."""
+"""A run: models that learn in phases, with their moving averages, optimisers and position.
+
+A phase is a number of steps in which some learners descend, each on a loss of its own, in order, on one
+batch. What a step sees is drawn from ``(seed, step)`` alone, so that a run that is resumed from a
+checkpoint ends where an unbroken one would.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from shared.bundle import Manifest, Provenance, QualityRow, load_bundle, save_bundle
-from shared.codecs.base import HyperpriorCodec
-from shared.feed import read_feed
-from shared.metrics import ms_ssim, psnr
-from shared.networks.precision import default_device
-from shared.pictures import Picture, picture_from_bytes
-from training.config import Stage1Config
-from training.data import PictureStore
-from training.export import export_bundle
-from training.integer_cost import integer_cost
-from training.loop import VALIDATION_CROP, Stage1Run, finish, train
+__all__ = ["Average", "Learner", "Move", "Phase", "Run", "Schedule", "rise_and_fall"]
 
-__all__ = ["TrainingRequest", "train_stage1"]
+T = TypeVar("T")
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
-KODAK = Path("test/kodak.parquet")
+#: Steps done in a phase, steps of it -> factor of the learning rate.
+Schedule = Callable[[int, int], float]
+
+
+def rise_and_fall(warmup_steps: int, fall: float = 1.0, peak: float = 1.0) -> Schedule:
+    """A linear rise over ``warmup_steps``, a plateau, and a linear fall to zero.
+
+    Args:
+        fall: share of the phase that the fall takes.
+        peak: factor on the plateau.
+    """
+
+    def factor(done: int, steps: int) -> float:
+        rise = min(1.0, (done + 1) / max(1, warmup_steps))
+        return peak * rise * min(1.0, (steps - done) / max(1.0, fall * steps))
+
+    return factor
+
+
+class Average(Generic[ModuleT]):
+    """The moving average of a module's weights; ``module`` has it."""
+
+    def __init__(self, module: ModuleT, decay: float) -> None:
+        averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self.source: ModuleT = module
+        self.model: Any = AveragedModel(module, multi_avg_fn=averaging)
+
+    @property
+    def module(self) -> ModuleT:
+        """A model like the one that learns."""
+        found: ModuleT = self.model.module
+        return found
+
+    def update(self) -> None:
+        """Take in the weights as they are."""
+        self.model.update_parameters(self.source)
+
+
+class Learner:
+    """Parameters that descend together.
+
+    Args:
+        optimisers: of all of them, each at its own rate.
+        clip_norm: of the gradients together; None for none.
+        average: follows after each step.
+        decayed: parameters that shrink by ``decay`` times the rate at each step.
+    """
+
+    def __init__(
+        self,
+        optimisers: Sequence[torch.optim.Optimizer],
+        clip_norm: float | None = None,
+        average: Average[Any] | None = None,
+        decayed: Iterable[nn.Parameter] = (),
+        decay: float = 0.0,
+    ) -> None:
+        self.optimisers = list(optimisers)
+        self._clip_norm, self._average = clip_norm, average
+        self._decayed, self._decay = list(decayed), decay
+        for group in self._groups():
+            group.setdefault("initial_lr", group["lr"])
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimiser in self.optimisers for group in optimiser.param_groups]
+
+    def descend(self, loss: Tensor, factor: float) -> None:
+        """One step on ``loss`` at ``factor`` times each group's rate."""
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip_norm is not None:
+            parameters = [one for group in self._groups() for one in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self._clip_norm)
+        for group in self._groups():
+            group["lr"] = group["initial_lr"] * factor
+        for optimiser in self.optimisers:
+            optimiser.step()
+        if self._decayed:
+            shrink = 1 - self._groups()[0]["lr"] * self._decay
+            with torch.no_grad():
+                for parameter in self._decayed:
+                    parameter.mul_(shrink)
+        if self._average is not None:
+            self._average.update()
 
 
 @dataclass(frozen=True)
-class TrainingRequest:
-    """What to train and where things are.
+class Move(Generic[T]):
+    """What one learner does in each step of a phase: it descends on ``loss`` of what the step sees."""
+
+    learner: Learner
+    loss: Callable[[T], Tensor]
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Phase(Generic[T]):
+    """Some steps.
 
     Attributes:
-        data: folder that the configuration's globs start from.
-        out: folder of the run: checkpoint.pt and log.csv.
-        bundle: folder to write the bundle to.
-        snapshot: train no further in float; export what the checkpoint holds, and leave it be.
+        moves: in order; a step's loss is the last one's.
+        begin: called once before the first step.
     """
 
-    config: Stage1Config
-    data: Path
-    out: Path
-    bundle: Path
-    snapshot: bool = False
+    name: str
+    steps: int
+    moves: Sequence[Move[T]]
+    begin: Callable[[], None] | None = None
 
 
-def kodak_rows(codec: HyperpriorCodec, pictures: Sequence[Picture]) -> tuple[QualityRow, ...]:
-    """Means over test pictures, a row a quality level, from real container bytes."""
-    rows = []
-    for quality in codec.qualities:
-        values = []
-        for picture in pictures:
-            encoded = codec.encode(picture, quality)
-            decoded = codec.decode(encoded.blob).picture
-            similarity = ms_ssim(picture, decoded)
-            assert similarity is not None, "Kodak pictures have room for five scales"
-            values.append((encoded.bits_per_pixel, psnr(picture, decoded), similarity))
-        bpp, decibel, similarity = np.mean(values, axis=0).round(4).tolist()
-        rows.append(QualityRow(quality=quality, bpp=bpp, psnr=decibel, ms_ssim=similarity))
-    return tuple(rows)
+class Run(Generic[T]):
+    """Where a training stands.
 
-
-def train_stage1(request: TrainingRequest) -> Manifest:
-    """Train, continuing from ``out/checkpoint.pt`` where there is one, and write the bundle.
-
-    Raises:
-        FileNotFoundError: no training data, or nothing to take a snapshot of.
+    Args:
+        draw: what a step sees, by its number; also told the phase's name.
+        models: all that learns, and averages, by name: what a checkpoint holds.
+        learners: all that the phases use, by name.
     """
-    config, out = request.config, request.out
-    out.mkdir(parents=True, exist_ok=True)
-    workers = os.cpu_count() or 1
-    store = PictureStore.load(request.data, config.train, config.crop, workers)
-    run = Stage1Run(config, default_device())
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        run.load(checkpoint)
-    else:
-        run.start(store)
-    if request.snapshot:
-        if not checkpoint.exists():
-            raise FileNotFoundError(f"no checkpoint to export: {checkpoint}")
-        finish(run, store)
-    else:
-        validation = PictureStore.load(request.data, [config.validation], VALIDATION_CROP, workers)
-        train(run, store, validation, out)
-    provenance = Provenance(
-        config=config.name,
-        config_digest=config.digest(),
-        data_digest=store.digest,
-        seed=config.seed,
-        steps=run.step,
-        quantised_steps=run.quantised_step,
-        hours=round(run.seconds / 3600, 2),
-    )
-    manifest = export_bundle(run, store, provenance, request.bundle)
-    kodak = request.data / KODAK
-    return _measured(run, request, kodak) if kodak.exists() else manifest
 
+    def __init__(
+        self,
+        seed: int,
+        draw: Callable[[int, str], T],
+        phases: Sequence[Phase[T]],
+        models: dict[str, nn.Module],
+        learners: dict[str, Learner],
+    ) -> None:
+        self.seed = seed
+        self.phases = [phase for phase in phases if phase.steps > 0]
+        self._draw, self._models, self._learners = draw, models, learners
+        #: Steps done, the seconds that they took, and those of processors.
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
-def _measured(run: Stage1Run, request: TrainingRequest, feed: Path) -> Manifest:
-    """Write the bundle again, with what it does on ``feed`` in its provenance."""
-    bundle = load_bundle(request.bundle)
-    codec = HyperpriorCodec(bundle)
-    pictures = [picture_from_bytes(row.image) for row in read_feed(feed)]
-    cost = integer_cost(run.float_twin.cpu(), codec, pictures)
-    provenance = bundle.manifest.provenance.model_copy(
-        update={
-            "kodak": kodak_rows(codec, pictures),
-            "integer_cost_percent": cost.index,
-            "payload_cost_percent": cost.payload,
+    @property
+    def steps(self) -> int:
+        """The steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def done(self) -> dict[str, int]:
+        """Steps done in each phase, by its name."""
+        left, counts = self.step, {}
+        for phase in self.phases:
+            counts[phase.name] = min(left, phase.steps)
+            left -= counts[phase.name]
+        return counts
+
+    def ends(self) -> dict[int, str]:
+        """The names of phases by the step at which they are over."""
+        ends, end = {}, 0
+        for phase in self.phases:
+            end += phase.steps
+            ends[end] = phase.name
+        return ends
+
+    def train_step(self) -> float:
+        """One step of whichever phase it is; returns its loss."""
+        done, began = self.step, time.process_time()
+        for phase in self.phases:
+            if done < phase.steps:
+                break
+            done -= phase.steps
+        if done == 0 and phase.begin is not None:
+            phase.begin()
+        torch.manual_seed(hash((self.seed, self.step)))
+        seen = self._draw(self.step, phase.name)
+        value = 0.0
+        for move in phase.moves:
+            loss = move.loss(seen)
+            move.learner.descend(loss, move.schedule(done, phase.steps))
+            value = float(loss.item())
+        self.step += 1
+        self.cpu_seconds += time.process_time() - began
+        return value
+
+    def save(self, path: Path) -> None:
+        """Write all that it takes to go on; the file is replaced whole."""
+        state = {
+            "models": {name: model.state_dict() for name, model in self._models.items()},
+            "optimisers": {
+                name: [one.state_dict() for one in learner.optimisers]
+                for name, learner in self._learners.items()
+            },
+            "step": self.step,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
         }
-    )
-    config = request.config
-    return save_bundle(request.bundle, config.name, config.size, bundle.tensors, provenance)
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of this run, or of one that has the same phases up to there.
+
+        Raises:
+            RuntimeError, ValueError, KeyError: it is of another recipe.
+        """
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, model in self._models.items():
+            model.load_state_dict(state["models"][name])
+        for name, learner in self._learners.items():
+            for one, saved in zip(learner.optimisers, state["optimisers"][name], strict=True):
+                one.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.cpu_seconds = state["cpu_seconds"]

@@ -12,20 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.entropy.scale_branch import ACTIVATION_LIMIT, Z_LIMIT
-from shared.networks.transforms import HyperpriorSize
+from shared.latents.hyperprior import HyperpriorSize
+from shared.latents.rounding import round_ste
 
-__all__ = ["ScaleBranch", "round_ste"]
+__all__ = ["ScaleBranch"]
 
 WEIGHT_LIMIT = 127
 #: Multipliers are normalised into 2**14 .. 2**15.
 MULTIPLIER_BITS = 15
 #: The untrained branch says "a medium scale" everywhere.
 INITIAL_INDEX = 25.0
-
-
-def round_ste(x: Tensor) -> Tensor:
-    """Round with the gradient of the identity."""
-    return x + (x.round() - x).detach()
 
 
 class _Layer(nn.Module):

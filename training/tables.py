@@ -7,7 +7,6 @@ is frozen.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,7 +16,8 @@ from torch import Tensor
 
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import FrozenTables, gaussian_pmf, quantise_pmf
-from training.stage1 import RateDistortionModel
+from shared.latents.hyperprior import Hyperprior
+from training.priors import LearntPrior
 
 __all__ = ["fit_tables"]
 
@@ -56,13 +56,10 @@ def _y_table(index: int, counts: NDArray[np.float64]) -> Table:
     return low, quantise_pmf(inner + Y_PRIOR_WEIGHT * prior)
 
 
-def _z_prior(model: RateDistortionModel) -> NDArray[np.float64]:
+def _z_prior(prior: LearntPrior) -> NDArray[np.float64]:
     """Cumulative probabilities at the edges of all bins, (levels * channels, edges)."""
-    prior = copy.deepcopy(model.prior).double().cpu()
     edges = torch.arange(-Z_SEARCH, Z_SEARCH + 2, dtype=torch.float64) - 0.5
-    rows = edges.repeat(model.size.levels * model.size.hyper_latent, 1, 1)
-    logits: Tensor = prior._logits_cumulative(rows, stop_gradient=True)
-    cdf: NDArray[np.float64] = torch.sigmoid(logits[:, 0]).numpy()
+    cdf: NDArray[np.float64] = prior.cumulative(edges).numpy()
     return cdf
 
 
@@ -77,19 +74,20 @@ def _z_table(cdf: NDArray[np.float64], counts: NDArray[np.float64]) -> Table:
 
 
 @torch.no_grad()
-def fit_tables(model: RateDistortionModel, batches: Iterable[Tensor]) -> FrozenTables:
-    """Tables of a model that has finished its integer phase.
+def fit_tables(latent: Hyperprior, batches: Iterable[Tensor]) -> FrozenTables:
+    """Tables of a latent codec that has finished its integer phase.
 
     Args:
-        batches: training crops, (k * levels, 3, H, W) in 0..1.
+        batches: y of training pictures, (k * levels, M, H, W), picture ``i`` at level ``i % levels``.
     """
-    size = model.size
+    assert isinstance(latent.prior, LearntPrior)
+    size = latent.size
     counts = _Counts(size.levels, size.hyper_latent)
-    for x in batches:
-        quality = torch.arange(len(x), device=x.device) % size.levels
-        z, index, y = model.symbols(x, quality)
+    for values in batches:
+        quality = torch.arange(len(values), device=values.device) % size.levels
+        z, index, y = latent.learnt_symbols(values, quality)
         counts.add(*(part.long().cpu().numpy() for part in (z, index, y)))
     tables = [_y_table(index, counts.y[index]) for index in range(SCALE_LEVELS)]
     z_counts = counts.z.reshape(-1, 2 * Z_SEARCH + 1)
-    tables += [_z_table(*pair) for pair in zip(_z_prior(model), z_counts, strict=True)]
+    tables += [_z_table(*pair) for pair in zip(_z_prior(latent.prior), z_counts, strict=True)]
     return FrozenTables.pack(tables)

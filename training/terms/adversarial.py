@@ -7,9 +7,10 @@ that makes a generator follow the words. G's loss is the non-saturating one, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,16 @@ from torch.nn import functional as F
 
 from shared.errors import LimitError
 from training.discriminator import Discriminator
+from training.run import Learner, Move, Schedule
+from training.terms.features import Features
+from training.terms.step import Step, Term, sum_of
 
 __all__ = [
+    "Adversary",
+    "Discriminate",
     "DiscriminatorLoss",
+    "Fool",
+    "adversarial_moves",
     "discriminator_loss",
     "frozen",
     "generator_loss",
@@ -131,3 +139,77 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+@dataclass(frozen=True)
+class Discriminate:
+    """D's loss on a step: eq. 6, with captions of other pictures of the batch as the wrong ones."""
+
+    discriminator: Discriminator
+    seed: int
+
+    def __call__(self, step: Step) -> Tensor:
+        """A scalar."""
+        batch, out = step.batch, step.out
+        assert batch.captions is not None
+        assert batch.text is not None
+        generator = torch.Generator().manual_seed(hash((self.seed, 1, step.index)))
+        wrong = batch.captions[mismatched_rows(len(batch.x), generator).to(batch.captions.device)]
+        with torch.autocast(batch.x.device.type, torch.bfloat16):
+            return discriminator_loss(
+                self.discriminator, batch.x, out.x_hat, out.y_hat, batch.text, wrong
+            ).total
+
+
+@dataclass(frozen=True)
+class Fool:
+    """G's adversarial term, ``beta * L_adv``."""
+
+    weight: float
+    discriminator: Discriminator
+
+    def __call__(self, step: Step) -> Tensor:
+        """A scalar."""
+        batch, out = step.batch, step.out
+        assert batch.text is not None
+        with torch.autocast(batch.x.device.type, torch.bfloat16):
+            fooled = generator_loss(self.discriminator, out.x_hat, out.y_hat, batch.text)
+        return self.weight * fooled
+
+
+class Adversary(Protocol):
+    """Settings of an adversarial phase."""
+
+    @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+
+    @property
+    def features(self) -> str:
+        """The shipped matcher whose maps measure distance."""
+
+    @property
+    def perceptual_weight(self) -> float:
+        """k_P."""
+
+    @property
+    def adversarial_weight(self) -> float:
+        """beta."""
+
+
+def adversarial_moves(
+    settings: Adversary,
+    g: Learner,
+    d: Learner,
+    discriminator: Discriminator,
+    terms: Sequence[Term],
+    schedule: Schedule,
+) -> list[Move[Step]]:
+    """A step of the whole objective: D learns eq. 6, then G ``terms + k_P * d + beta * L_adv`` against it."""
+    device = next(discriminator.parameters()).device
+    features = Features.shipped(settings.perceptual_weight, settings.features, device)
+    fool = Fool(settings.adversarial_weight, discriminator)
+    return [
+        Move(d, Discriminate(discriminator, settings.seed), lambda done, steps: 1.0),
+        Move(g, sum_of([*terms, features, fool]), schedule),
+    ]

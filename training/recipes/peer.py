@@ -9,34 +9,33 @@ and moving average are those of :mod:`training.loop`.
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import math
-import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from shared.feed import read_feed
+from shared.latents.rounding import round_ste
 from shared.metrics import ms_ssim, psnr
 from shared.peer_curve import PeerCurve, PeerPoint
 from shared.pictures import Picture, picture_from_bytes
-from training.checkpoint import write_state
-from training.config import rate_factor
 from training.data import PictureStore
 from training.drive import CHECKPOINT, drive
 from training.muon import muon_and_adamw
-from training.scale_branch import round_ste
+from training.recipe import Places, Recipe
+from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 
-__all__ = ["PeerConfig", "PeerRun", "coded", "compressai_mean_scale", "network_input", "train_peer"]
+__all__ = ["PeerRecipe", "PeerRun", "coded", "compressai_mean_scale", "network_input"]
 
 VALIDATION_CROP = 192
 VALIDATION_PICTURES = 32
@@ -46,8 +45,17 @@ QUANTILE_STEPS, QUANTILE_RATE = 2000, 0.05
 STRIDE = 64
 
 
-class PeerConfig(BaseModel):
-    """Settings of a peer's run.
+@dataclass(frozen=True)
+class Data:
+    """Training and validation crops, and the whole pictures that the curve is measured on."""
+
+    training: PictureStore
+    validation: PictureStore
+    test: list[Picture]
+
+
+class PeerRecipe(Recipe[Data]):
+    """Settings of a peer's runs, one a point of its curve.
 
     Attributes:
         quality: of CompressAI's zoo, which sets N and M.
@@ -56,10 +64,6 @@ class PeerConfig(BaseModel):
         more_steps: of each further one, which goes on from the first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    seed: int = 1
     quality: int = Field(4, ge=1, le=8)
     lambdas: list[float] = Field(min_length=1)
     train: list[str]
@@ -75,9 +79,57 @@ class PeerConfig(BaseModel):
     clip_norm: float = Field(1.0, gt=0)
     average: float = Field(0.998, ge=0, lt=1)
 
-    def digest(self) -> str:
-        """Hash of the settings, for provenance."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+    def load(self, places: Places) -> Data:
+        """See :meth:`Recipe.load`."""
+        return Data(
+            PictureStore.load(places.data, self.train, self.crop, places.workers),
+            PictureStore.load(places.data, [self.validation], VALIDATION_CROP, places.workers),
+            [picture_from_bytes(row.image) for row in read_feed(places.data / self.test)],
+        )
+
+    def begin(self, data: Data) -> PeerRun:
+        """See :meth:`Recipe.begin`: the first point."""
+        return PeerRun(self, data.training, self.lambdas[0], self.steps)
+
+    def watch(self, run: Run[Any], data: Data) -> str:
+        """See :meth:`Recipe.watch`."""
+        assert isinstance(run, PeerRun)
+        return run.measure(data.validation)
+
+    def export(self, run: Run[Any], data: Data, places: Places) -> str:
+        """See :meth:`Recipe.export`: of all points that are done, the curve."""
+        points = []
+        for one in self._points(data, places.out):
+            if one.step < one.steps:
+                break
+            points.append(one.point(data.test))
+        curve = PeerCurve(
+            name=self.name,
+            config_digest=self.digest(),
+            data_digest=data.training.digest,
+            points=tuple(sorted(points, key=lambda point: point.bpp)),
+        )
+        curve.write(places.bundle)
+        return f"{self.name}, a curve of {len(points)} points"
+
+    def carry_out(self, places: Places) -> str:
+        """See :meth:`Recipe.carry_out`: every point in turn, continued where it stands."""
+        data = self.load(places)
+        for run in self._points(data, places.out):
+            drive(run, partial(run.measure, data.validation), run.folder)
+        return self.export(run, data, places)
+
+    def _points(self, data: Data, out: Path) -> Iterator[PeerRun]:
+        first: PeerRun | None = None
+        for index, lmbda in enumerate(self.lambdas):
+            steps = self.more_steps if first else self.steps
+            run = PeerRun(self, data.training, lmbda, steps, first)
+            run.folder = out / f"point{index}"
+            run.folder.mkdir(parents=True, exist_ok=True)
+            if (run.folder / CHECKPOINT).exists():
+                run.load(run.folder / CHECKPOINT)
+            yield run
+            first = first or run
 
 
 def compressai_mean_scale(quality: int) -> Any:
@@ -96,41 +148,53 @@ def network_input(picture: Picture) -> Tensor:
     return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
 
 
-class PeerRun:
-    """One point's run: model, moving average, optimisers and position.
+class PeerRun(Run[Tensor]):
+    """One point's run.
 
     Args:
         lmbda: weight of the squared error.
-        start: weights to go on from.
         steps: of this run.
-        before: steps and processor seconds behind ``start``.
+        first: the run that it goes on from.
     """
+
+    folder: Path
 
     def __init__(
         self,
-        config: PeerConfig,
+        recipe: PeerRecipe,
+        store: PictureStore,
         lmbda: float,
         steps: int,
-        start: dict[str, Tensor] | None = None,
-        before: tuple[int, float] = (0, 0.0),
+        first: PeerRun | None = None,
     ) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.lmbda, self.steps = config, lmbda, steps
-        self.model = compressai_mean_scale(config.quality)
-        if start is not None:
-            self.model.load_state_dict(start)
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.store, self.lmbda = recipe, store, lmbda
+        self.model = compressai_mean_scale(recipe.quality)
+        self.before = 0
+        if first is not None:
+            self.model.load_state_dict(first.average.module.state_dict())
+            self.before = first.step
         self.model.entropy_bottleneck.quantiles.requires_grad_(False)
         self.model.to(memory_format=torch.channels_last)
-        averaging = get_ema_multi_avg_fn(config.average)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.model, multi_avg_fn=averaging)
-        self.optimisers = muon_and_adamw(self.model, config.learning_rate)
-        self.before_steps, self.cpu_seconds = before
-        self.step, self.seconds = 0, 0.0
+        self.average: Average[Any] = Average(self.model, recipe.average)
+        learner = Learner(
+            muon_and_adamw(self.model, recipe.learning_rate), recipe.clip_norm, self.average
+        )
+        schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
+        phase = Phase("float", steps, [Move(learner, self._objective, schedule)])
+        models = {"model": self.model, "average": self.average.model}
+        super().__init__(recipe.seed, self.draw, [phase], models, {"model": learner})
+        self.cpu_seconds = first.cpu_seconds if first is not None else 0.0
 
-    def _rate(self) -> float:
-        config = self.config
-        factor = rate_factor(self.step, self.steps, config.warmup_steps, config.decay_fraction)
-        return config.learning_rate * factor
+    def draw(self, step: int, phase: str) -> Tensor:
+        """See :class:`Run`."""
+        recipe = self.recipe
+        x = self.store.batch(recipe.seed, self.before + step, recipe.batch, recipe.crop)
+        return x.to(memory_format=torch.channels_last)
+
+    def _objective(self, x: Tensor) -> Tensor:
+        bpp, mse = self.loss(self.model, x)
+        return self.lmbda * 255**2 * mse + bpp
 
     def loss(self, model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """Bits a pixel and mean squared error (pixels in 0..1) of pictures (B, 3, H, W)."""
@@ -151,28 +215,8 @@ class PeerRun:
         bits = -(torch.log2(y_likelihoods).sum() + torch.log2(z_likelihoods).sum())
         return bits / pixels, F.mse_loss(x_hat.float(), x)
 
-    def train_step(self, store: PictureStore) -> float:
-        """One step; returns ``lambda * 255**2 * MSE + bits per pixel``."""
-        config, began = self.config, time.process_time()
-        position = self.before_steps + self.step
-        torch.manual_seed(hash((config.seed, position)))
-        x = store.batch(config.seed, position, config.batch, config.crop)
-        bpp, mse = self.loss(self.model, x.to(memory_format=torch.channels_last))
-        loss = self.lmbda * 255**2 * mse + bpp
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self._rate()
-            optimiser.step()
-        self.average.update_parameters(self.model)
-        self.step += 1
-        self.cpu_seconds += time.process_time() - began
-        return float(loss.item())
-
     @torch.no_grad()
-    def validate(self, store: PictureStore) -> str:
+    def measure(self, store: PictureStore) -> str:
         """Estimated rate and distortion of the averaged weights, for the log."""
         model, rates, errors = self.average.module, [], []
         state = torch.get_rng_state()
@@ -184,28 +228,9 @@ class PeerRun:
         torch.set_rng_state(state)
         return f"bpp {np.mean(rates):.3f} psnr {np.mean(errors):.2f}"
 
-    def save(self, path: Path) -> None:
-        """Write all that it takes to go on; the file is replaced whole."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "position": (self.before_steps, self.step, self.seconds, self.cpu_seconds),
-        }
-        write_state(path, state)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same point."""
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.before_steps, self.step, self.seconds, self.cpu_seconds = state["position"]
-
     def point(self, pictures: list[Picture]) -> PeerPoint:
         """What the averaged weights do on ``pictures``, coded to strings and decoded from them."""
-        model: Any = self.average.module.eval()
+        model: Any = copy.deepcopy(self.average.module).eval()
         _fit_quantiles(model.entropy_bottleneck)
         model.update(force=True)
         values = []
@@ -216,7 +241,7 @@ class PeerRun:
             pixels = picture.shape[0] * picture.shape[1]
             values.append((8 * size / pixels, psnr(picture, decoded), similarity))
         bpp, decibel, similarity = np.mean(values, axis=0).round(4).tolist()
-        steps, hours = self.before_steps + self.step, round(self.cpu_seconds / 3600, 2)
+        steps, hours = self.before + self.step, round(self.cpu_seconds / 3600, 2)
         return PeerPoint(
             lmbda=self.lmbda, steps=steps, cpu_hours=hours,
             bpp=bpp, psnr=decibel, ms_ssim=similarity,
@@ -241,44 +266,3 @@ def coded(model: Any, picture: Picture) -> tuple[int, Picture]:
     x_hat = model.decompress(**strings)["x_hat"][0, :, :height, :width]
     size = sum(len(one[0]) for one in strings["strings"])
     return size, (x_hat * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
-def _runs(config: PeerConfig, folder: Path) -> Iterator[tuple[PeerRun, Path]]:
-    """A run a point, each after the one before it is done, continued where it stands."""
-    start: dict[str, Tensor] | None = None
-    before, steps = (0, 0.0), config.steps
-    for index, lmbda in enumerate(config.lambdas):
-        place = folder / f"point{index}"
-        place.mkdir(parents=True, exist_ok=True)
-        run = PeerRun(config, lmbda, steps, start, before)
-        if (place / CHECKPOINT).exists():
-            run.load(place / CHECKPOINT)
-        yield run, place
-        if start is None:
-            start = {name: value.clone() for name, value in run.average.module.state_dict().items()}
-            before, steps = (run.step, run.cpu_seconds), config.more_steps
-
-
-def train_peer(config: PeerConfig, data: Path, out: Path, curves: Path, workers: int) -> PeerCurve:
-    """Train every point, continuing from ``out``'s checkpoints, and write the curve below ``curves``.
-
-    Raises:
-        FileNotFoundError: there is no such data.
-    """
-    store = PictureStore.load(data, config.train, config.crop, workers)
-    validation = PictureStore.load(data, [config.validation], VALIDATION_CROP, workers)
-    pictures = [picture_from_bytes(row.image) for row in read_feed(data / config.test)]
-    points = []
-    for run, place in _runs(config, out):
-        drive(
-            run, run.steps, partial(run.train_step, store), partial(run.validate, validation), place
-        )
-        points.append(run.point(pictures))
-    curve = PeerCurve(
-        name=config.name,
-        config_digest=config.digest(),
-        data_digest=store.digest,
-        points=tuple(sorted(points, key=lambda point: point.bpp)),
-    )
-    curve.write(curves)
-    return curve

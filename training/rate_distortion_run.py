@@ -1,0 +1,203 @@
+"""The run of a rate-distortion recipe: parts that learn, and their moving average."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from shared.codecs.parts import Parts, Pass
+from shared.latents.hyperprior import Hyperprior
+from shared.networks.precision import default_device
+from shared.networks.stages import Conditioning
+from shared.networks.transforms import Analysis
+from shared.systems.catalogue import TextPlacement
+from training.block_transform import start_as_block_transform
+from training.discriminator import Discriminator, paper_discriminator, small_discriminator
+from training.examples import Examples
+from training.fresh import fresh_parts
+from training.integers import Integers, IntegerStep
+from training.muon import Muon, matrices_of
+from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
+from training.terms.adversarial import adversarial_moves
+from training.terms.mse import Mse
+from training.terms.rate import Rate
+from training.terms.step import Batch, Step, Term, sum_of
+
+if TYPE_CHECKING:
+    from training.recipes.rate_distortion import RateDistortion
+
+__all__ = ["RateDistortionRun"]
+
+#: The linear path of each transform, by the name of its module.
+LINEAR_PATHS = {"g_a": "project", "g_s": "expand"}
+
+
+class RateDistortionRun(Run[Any]):
+    """A run: the system's parts, and the average of those that learn.
+
+    Attributes:
+        integers: of a system with an entropy model of its own; None on a frozen stream.
+    """
+
+    def __init__(self, recipe: RateDistortion, examples: Examples) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.examples, self.device = recipe, examples, default_device()
+        parts = fresh_parts(recipe.system, recipe.size)
+        self.levels = parts.levels
+        self.integers: Integers | None = None
+        if parts.stream:
+            parts.latent.ready(self.device, torch.float32)
+        else:
+            assert isinstance(parts.latent, Hyperprior)
+            self.integers = Integers(parts.latent, self.device)
+            if isinstance(parts.g_a, Analysis):
+                ladder = recipe.ladder(self.levels)
+                spread = start_as_block_transform(parts, ladder, examples, recipe.seed)
+                self.integers.start_from(spread)
+        self.parts = parts.to(self.device).to(memory_format=torch.channels_last)
+        learning = nn.ModuleDict({name: getattr(parts, name) for name in recipe.learns})
+        self.average = Average(learning, recipe.average)
+        models: dict[str, nn.Module] = {"learning": learning, "average": self.average.model}
+        learners = {"parts": self._learner(learning)}
+        schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
+        terms = self._terms()
+        float_move = Move(learners["parts"], sum_of(terms), schedule)
+        phases = [Phase[Any]("float", recipe.steps, [float_move])]
+        if recipe.adversarial_steps:
+            d = self._discriminator()
+            models["d"] = d
+            rate = recipe.discriminator_rate
+            optimiser = torch.optim.AdamW(d.parameters(), rate, betas=(0.5, 0.9), weight_decay=0.0)
+            learners["d"] = Learner([optimiser])
+            moves = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
+            phases.append(Phase("adversarial", recipe.adversarial_steps, moves))
+        if self.integers is not None:
+            weights = recipe.level_weights(self.levels)
+            models["float_twin"] = self.integers.float_twin
+            learners |= self.integers.learners(recipe.quantised_learning_rate)
+            moves = self.integers.moves(learners, weights.to(self.device))
+            phases.append(Phase("integer", recipe.quantised_steps, moves, self.begin_integers))
+        super().__init__(recipe.seed, self.draw, phases, models, learners)
+
+    def _learner(self, learning: nn.ModuleDict) -> Learner:
+        """Muon for matrices, AdamW for the rest; linear paths apart, at lower rates."""
+        recipe = self.recipe
+        optimisers: list[torch.optim.Optimizer] = []
+        for name, part in zip(recipe.learns, learning.values(), strict=True):
+            rate = recipe.learning_rate * recipe.part_rates.get(name, 1.0)
+            path = getattr(part, LINEAR_PATHS.get(name, ""), None)
+            linear = list(path.parameters()) if path is not None else []
+            taken = {id(parameter) for parameter in linear}
+            matrices = [p for p in matrices_of(part) if id(p) not in taken]
+            taken |= {id(parameter) for parameter in matrices}
+            rest = [p for p in part.parameters() if p.requires_grad and id(p) not in taken]
+            # Linear paths start near their optimum: large steps would only shake them.
+            for group, share in ((matrices, 1.0), (linear, recipe.linear_rate)):
+                optimisers += [Muon(group, lr=rate * share)] if group else []
+            optimisers.append(torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.0))
+        return Learner(optimisers, recipe.clip_norm, self.average)
+
+    def _terms(self) -> list[Term]:
+        recipe = self.recipe
+        if recipe.target is not None:
+            k_m = torch.full((self.levels,), recipe.distortion_weight)
+            return [recipe.target, Mse(k_m)]
+        weights = recipe.level_weights(self.levels)
+        return [Rate(weights), Mse(weights * recipe.ladder(self.levels))]
+
+    def _discriminator(self) -> Discriminator:
+        latent = self.parts.latent
+        assert isinstance(latent, Hyperprior)
+        size = small_discriminator if self.recipe.discriminator == "small" else paper_discriminator
+        hears = self.recipe.told is not TextPlacement.NOWHERE
+        widths = size(latent.size.latent, self.parts.text_width or 1, use_text=hears)
+        return Discriminator(widths).to(self.device)
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def batch(self, step: int) -> Batch:
+        """What a step sees, on the run's device."""
+        count = self.recipe.batch * self.levels
+        batch = self.examples.batch(self.recipe.seed, step, count, self.levels)
+        return batch.to(self.device)
+
+    def draw(self, step: int, phase: str) -> Step | IntegerStep:
+        """See :class:`Run`."""
+        batch = self.batch(step)
+        if phase != "integer" or self.integers is None:
+            return Step(step, batch, lambda seen: self.forward(self.parts, seen), learns=True)
+        return self.integers.step(self.analysed(batch), batch)
+
+    def given(self, batch: Batch) -> tuple[Conditioning | None, Conditioning | None]:
+        """What the encoder and the decoder are given: the text, or silence."""
+        if batch.text is None:
+            return None, None
+        told, silence = Conditioning(batch.text), Conditioning(torch.zeros_like(batch.text))
+        where = self.recipe.told
+        return told if where.at_encoder else silence, told if where.at_decoder else silence
+
+    def forward(self, parts: Parts, batch: Batch) -> Pass:
+        """One pass, networks in bfloat16."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            out: Pass = parts(batch.x, batch.quality, *self.given(batch))
+        return out
+
+    @torch.no_grad()
+    def analysed(self, batch: Batch) -> torch.Tensor:
+        """y of a batch, (B, M, H/16, W/16) float32."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            y = self.parts.analyse(batch.x, batch.quality, self.given(batch)[0])
+        return y.float()
+
+    def begin_integers(self) -> None:
+        """Continue from the averaged weights, with only the scale branch learning."""
+        assert self.integers is not None
+        self.integers.begin(self.average)
+
+    def finish_integers(self) -> None:
+        """Run the integer phase from where the float phase stands, however far that is."""
+        if self.integers is None:
+            return
+        if not self.integers.begun:
+            left, kept = self.step, []
+            for phase in self.phases[:-1]:
+                kept.append(replace(phase, steps=min(left, phase.steps)))
+                left -= kept[-1].steps
+            self.phases[:-1] = kept
+        while self.step < self.steps:
+            self.train_step()
+
+    # -- what comes of it -----------------------------------------------------------------------
+
+    @property
+    def averaged(self) -> Parts:
+        """The parts with averaged weights; once these are on integers, the parts themselves."""
+        if self.integers is not None and self.integers.begun:
+            return self.parts
+        modules = self.average.module.values()
+        return self.parts.replaced(dict(zip(self.recipe.learns, modules, strict=True)))
+
+    @torch.no_grad()
+    def measure(self, examples: Examples, pictures: int) -> tuple[list[float], list[float]]:
+        """Bits a pixel of rounded values and PSNR of the averaged weights, one value a level.
+
+        For watching a run: what is reported comes from real containers.
+        """
+        model = self.averaged.eval()
+        rates, values = np.zeros(self.levels), np.zeros(self.levels)
+        found = takewhile(lambda one: one is not None, map(examples.one, range(pictures)))
+        batches = [one.repeated(self.levels) for one in found if one is not None]
+        for batch in batches:
+            seen = batch.to(self.device)
+            out = self.forward(model, seen)
+            assert out.bits is not None
+            rates += out.bits.cpu().numpy() / (seen.x.shape[2] * seen.x.shape[3])
+            error = (out.x_hat.clamp(0, 1) - seen.x).square().flatten(1).mean(1)
+            values += -10 * torch.log10(error).cpu().numpy()
+        model.train()
+        return (rates / len(batches)).tolist(), (values / len(batches)).tolist()
