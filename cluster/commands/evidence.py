@@ -26,7 +26,7 @@ def evaluate(
     text: Annotated[
         str,
         typer.Option(
-            help="What decoders are told: [bold]matched[/], none, mismatched, all-captions;"
+            help="What is told: [bold]matched[/], none, mismatched, generic, all-captions;"
             " several with commas."
         ),
     ] = "matched",
@@ -52,7 +52,9 @@ def evaluate(
 def reproduce(
     evidence: Annotated[
         str,
-        typer.Argument(metavar="WHAT", help="ssa-table1, ssa-table2, ssa-masks or ssa-recipes."),
+        typer.Argument(
+            metavar="WHAT", help="ssa-stream, ssa-table1, ssa-table2, ssa-masks or ssa-recipes."
+        ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, rows and figures.")] = Path(
@@ -78,18 +80,15 @@ def reproduce(
 ) -> None:
     """Measure counterparts of the paper's tables on the weights here, with bootstrap intervals."""
     with errors_in_one_line():
-        from cluster.reproduce.run import (  # noqa: PLC0415
-            Evidence,
-            ReproduceRequest,
-            reproduce_command,
-        )
+        from cluster.reproduce.evidence import Request  # noqa: PLC0415
+        from cluster.reproduce.run import EVIDENCE, reproduce_command  # noqa: PLC0415
         from shared.errors import SidewireError  # noqa: PLC0415
 
-        if evidence not in set(Evidence):
-            known = ", ".join(Evidence)
+        if evidence not in EVIDENCE:
+            known = ", ".join(EVIDENCE)
             stop(SidewireError(f"nothing called {evidence!r}; known: {known}"), EXIT_USAGE)
-        request = ReproduceRequest(
-            Evidence(evidence),
+        request = Request(
+            evidence,
             data,
             out,
             variants,

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shared.codecs import load_codec
-from shared.codecs.base import shipped_bundle
-from shared.codecs.interface import Codec
-from shared.codecs.ssa import ssa_codec
+from shared.codecs import Codec, load_codec
 
 __all__ = ["CodecEntry", "open_codec"]
 
@@ -38,8 +35,4 @@ def open_codec(entry: CodecEntry) -> Codec:
     Raises:
         UnknownCodecError, BundleError: it cannot be had.
     """
-    if entry.guard:
-        return load_codec(entry.codec, entry.bundle)
-    codec = ssa_codec(entry.bundle or shipped_bundle(entry.codec))
-    codec.guard = False
-    return codec
+    return load_codec(entry.codec, entry.bundle, guard=entry.guard)

@@ -22,9 +22,7 @@ from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.examiner import Examiner, Measures
 from cluster.evaluation.rows import Failure, Levels, ResultRow
 from cluster.evaluation.texts import TextMode, Told, borrowed_from, told_in
-from shared.codecs import codec_names, get_codec
-from shared.codecs.interface import Codec, TextPlacement
-from shared.codecs.joint import JointCodec
+from shared.codecs import Codec, TextPlacement, codec_names, encode, get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
@@ -59,19 +57,18 @@ def _timed(call: Callable[[], T]) -> tuple[T, float]:
 def _measure_level(task: Task, level: int, examiner: Examiner) -> list[ResultRow]:
     """One encoding, and a decoding for everything that is told; an encoder that reads it does so anew."""
     codec = open_codec(task.codec)
-    blind = _timed(lambda: codec.encode(task.picture, level))
     rows = []
+    encoded, encode_ms = _timed(lambda: codec.encode(task.picture, level))
     for told in task.told:
         caption = told.caption
-        encoded, encode_ms = (
-            _timed(partial(codec.encode_told, task.picture, level, caption))
-            if isinstance(codec, JointCodec) and codec.text is TextPlacement.BOTH
-            else blind
-        )
+        if codec.text.at_encoder:
+            call = partial(encode, codec.encoder, task.picture, level, caption)
+            encoded, encode_ms = _timed(call)
         decoded, decode_ms = _timed(partial(codec.decode, encoded.blob, caption))
         scores = examiner.scores(decoded.picture, task.captions)
         judged = [scores.judge[place] for place in told.judged] if scores.judge else []
-        caption_bytes = len((caption or "").encode())
+        # What an encoder alone is told does not travel.
+        caption_bytes = len((caption or "").encode()) if codec.text.at_decoder else 0
         rows.append(
             ResultRow(
                 id=task.id,
@@ -153,7 +150,7 @@ def texts_of(feed: Path, modes: Sequence[TextMode], limit: int | None) -> list[t
 
 
 def _told_to(codec: Codec, told: tuple[Told, ...]) -> tuple[Told, ...]:
-    """A codec whose decoder reads no text is measured once, by what it is judged by untold."""
+    """A codec that reads no text is measured once, by what it is judged by untold."""
     if codec.text is not TextPlacement.NOWHERE:
         return told
     return (Told(TextMode.NONE, None, told[0].judged if told else ()),)

@@ -5,10 +5,11 @@
 | none | nothing | none |
 | matched | the picture's first caption | matched |
 | mismatched | the first caption of another picture | mismatched |
+| generic | "A photograph." | generic |
 | all-captions | each of its captions in turn | caption-1, caption-2, ... |
 
 A picture is judged by those of its captions that the decoder was not told; its rows for ``none``,
-``matched`` and ``mismatched`` by the same ones: all but the first.
+``matched``, ``mismatched`` and ``generic`` by the same ones: all but the first.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ __all__ = [
 MISMATCH_SEED = 20240
 
 
+#: Says what is true of every picture.
+GENERIC = "A photograph."
 #: Labels of ``all-captions``, before the caption's number.
 CAPTION = "caption-"
 
@@ -50,6 +53,7 @@ class TextMode(enum.StrEnum):
     NONE = "none"
     MATCHED = "matched"
     MISMATCHED = "mismatched"
+    GENERIC = "generic"
     ALL_CAPTIONS = "all-captions"
 
 
@@ -138,6 +142,8 @@ def told_in(
             told.append(Told(mode, own[0] if own else None, judged_places(mode, len(own))))
         elif mode is TextMode.MISMATCHED:
             told.append(Told(mode, borrowed, judged_places(mode, len(own))))
+        elif mode is TextMode.GENERIC:
+            told.append(Told(mode, GENERIC, judged_places(mode, len(own))))
         else:
             for index, caption in enumerate(own):
                 label = f"{CAPTION}{index + 1}"

@@ -13,7 +13,7 @@ from cluster.reproduce.comparisons import extra_rate, gain_at_total_bits, mean_g
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
 from cluster.reproduce.tables import Column, Section, TableRow
 
-__all__ = ["equal_bits", "extra_rates", "total_bits"]
+__all__ = ["against_stream", "equal_bits", "extra_rates", "total_bits"]
 
 
 def best_text(sheet: Sheet, codec: str, quality: int) -> TextMode:
@@ -42,6 +42,25 @@ def extra_rates(sheet: Sheet, full: str, variants: Sequence[str]) -> Section:
         columns=tuple(Column(f"by {m.label} %", 2, signed=True) for m in MEASURES),
         rows=rows,
         note="BD-rate over all levels, bits of the picture alone. Over 0: the variant needs more bits.",
+    )
+
+
+def against_stream(sheet: Sheet, codec: str, stream: str) -> Section:
+    """A generator against the stream's own synthesis of the same symbols, level by level."""
+    rows = []
+    for quality in sheet.qualities(codec):
+        theirs = Condition(stream, quality, TextMode.NONE)
+        own = Condition(codec, quality, best_text(sheet, codec, quality))
+        for name, condition in ((stream, theirs), (f"{codec}, {own.text}", own)):
+            values = tuple(mean_of(sheet.column(condition, m)) for m in MEASURES)
+            rows.append(TableRow(f"{quality}, {name}", (mean_of(sheet.bpp(condition)), *values)))
+    return Section(
+        title=f"{codec} against {stream} on the same symbols, {sheet.feed}"
+        f" ({len(sheet.ids)} pictures)",
+        first="level, picture by",
+        columns=(Column("bpp", 4), *(Column(m.label, m.digits) for m in MEASURES)),
+        rows=tuple(rows),
+        note="Means; the bits are equal but for the header.",
     )
 
 

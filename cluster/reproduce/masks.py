@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shared.codecs.interface import InsightCodec
+from shared.codecs import Codec, StreamDecoder
 from shared.pictures import Picture, write_atomically
 
 __all__ = ["Look", "MaskSheet", "look_at", "write_figure"]
@@ -50,7 +50,7 @@ class MaskSheet:
 
 
 def look_at(
-    codec: InsightCodec,
+    codec: Codec,
     name: str,
     picture: Picture,
     quality: int,
@@ -62,6 +62,8 @@ def look_at(
     Raises:
         SidewireError: as the codec does.
     """
+    decoder = codec.decoder
+    assert isinstance(decoder, StreamDecoder)
     encoded = codec.encode(picture, quality)
     looks: list[Look] = []
     told: list[tuple[str, str | None]] = [("no text", None), *zip(own, own, strict=True)]
@@ -70,9 +72,9 @@ def look_at(
         decoded = codec.decode(encoded.blob, caption).picture
         untold = looks[0].decoded if looks else decoded
         change = np.abs(decoded.astype(np.float32) - untold).mean(axis=2)
-        masks = codec.insight(encoded.blob, caption).masks
+        masks = decoder.insight(encoded.blob, caption).masks
         looks.append(Look(label, decoded, masks, change))
-    bits = codec.insight(encoded.blob).bits
+    bits = decoder.insight(encoded.blob).bits
     return MaskSheet(name, picture, bits, encoded.bits_per_pixel, tuple(looks))
 
 

@@ -26,9 +26,10 @@ def _captions(sheet: Sheet, codec: str, quality: int) -> list[Condition]:
 
 
 def captions_in_turn(sheet: Sheet, codec: str, quality: int) -> Section:
-    """Means for each caption, for a wrong one and for none."""
+    """Means for each caption, for one that says nothing, for a wrong one and for none."""
     conditions = _captions(sheet, codec, quality)
-    conditions += [Condition(codec, quality, t) for t in (TextMode.MISMATCHED, TextMode.NONE)]
+    others = (TextMode.GENERIC, TextMode.MISMATCHED, TextMode.NONE)
+    conditions += [Condition(codec, quality, text) for text in others]
     rows = tuple(
         TableRow(
             condition.text,
@@ -121,12 +122,19 @@ def guarded(sheet: Sheet, unguarded: str, guarded_: str, quality: int) -> Sectio
     rows: list[TableRow] = []
     pairs: list[tuple[Condition, Condition]] = []
     for codec in (unguarded, guarded_):
-        none = Condition(codec, quality, TextMode.NONE)
-        own, wrong = (Condition(codec, quality, t) for t in (TextMode.MATCHED, TextMode.MISMATCHED))
+        none, own, wrong, generic = (
+            Condition(codec, quality, text)
+            for text in (TextMode.NONE, TextMode.MATCHED, TextMode.MISMATCHED, TextMode.GENERIC)
+        )
         pairs.append((own, none))
-        for name, told in (("own caption", own), ("wrong caption", wrong)):
-            gains = tuple(mean_gain(sheet, told, none, m) for m in MEASURES)
-            rows.append(TableRow(f"{codec}, {name} over none", gains))
+        for name, told, rival in (
+            ("own caption over none", own, none),
+            ("own caption over a wrong one", own, wrong),
+            ("generic caption over none", generic, none),
+            ("wrong caption over none", wrong, none),
+        ):
+            gains = tuple(mean_gain(sheet, told, rival, m) for m in MEASURES)
+            rows.append(TableRow(f"{codec}, {name}", gains))
     shares = tuple(_kept(sheet, pairs[0], pairs[1], m) for m in MEASURES)
     rows.append(TableRow("share of the own caption's gain kept", shares))
     return Section(

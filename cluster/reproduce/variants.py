@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,8 +21,8 @@ import yaml
 from cluster.evaluation.entries import CodecEntry
 from shared.bundle import MANIFEST_NAME
 from shared.errors import SidewireError
-from training.stage2_config import Stage2Config
-from training.stage2_run import GeneratorRequest, generator_run
+from training.recipe import Places
+from training.recipes.generator import GeneratorRecipe
 
 __all__ = ["FULL", "NO_TEXT", "VARIANTS", "Variant", "configured", "entry_of", "train_variant"]
 
@@ -65,7 +64,7 @@ def entry_of(variant: Variant, folder: Path) -> CodecEntry | None:
     return CodecEntry(variant.name, variant.ships_as, guard=False) if variant.ships_as else None
 
 
-def configured(variant: Variant) -> Stage2Config:
+def configured(variant: Variant) -> GeneratorRecipe:
     """The shipped generator's settings with the variant's text switched off."""
     settings = yaml.safe_load(resources.files("training.configs").joinpath("ssa.yaml").read_text())
     settings.pop("kind", None)
@@ -75,11 +74,11 @@ def configured(variant: Variant) -> Stage2Config:
         "discriminator_text": variant.discriminator_text,
         "guard": False,
     }
-    return Stage2Config.model_validate(settings)
+    return GeneratorRecipe.model_validate(settings)
 
 
 def train_variant(variant: Variant, data: Path, folder: Path) -> None:
-    """Train into ``folder/NAME``, continuing from its checkpoint where there is one.
+    """Train into ``folder/NAME``, continuing from the checkpoint in ``folder/NAME-run`` where there is one.
 
     The first phase, squared error alone, asks no discriminator: a variant whose generator reads the same
     as another's starts from that one's end of it, where it lies below ``folder`` already.
@@ -87,21 +86,15 @@ def train_variant(variant: Variant, data: Path, folder: Path) -> None:
     Raises:
         SidewireError: there is no training data.
     """
-    run = folder / variant.name / "run"
+    run = folder / f"{variant.name}-run"
     twins = [
-        folder / other.name / "run" / "distortion.pt"
+        folder / f"{other.name}-run" / "distortion.pt"
         for other in (FULL, *VARIANTS)
         if other is not variant and other.generator_text == variant.generator_text
     ]
-    request = GeneratorRequest(
-        config=configured(variant),
-        data=data,
-        out=run,
-        cache=folder / "cache",
-        bundle=folder / variant.name,
-        start=next((path for path in twins if path.exists()), None),
-    )
+    start = next((path for path in twins if path.exists()), None)
+    places = Places(data, run, folder / variant.name, start=start)
     try:
-        generator_run(request, os.cpu_count() or 1)
+        configured(variant).carry_out(places)
     except FileNotFoundError as error:
         raise SidewireError(str(error)) from None

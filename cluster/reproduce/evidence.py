@@ -1,0 +1,102 @@
+"""What evidence is: a name, and a function that measures feeds and gives tables, or writes figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import Progress
+
+from cluster.evaluation.entries import CodecEntry, open_codec
+from cluster.evaluation.measure import measured, tasks_of, texts_of
+from cluster.evaluation.report import write_results
+from cluster.evaluation.rows import Failure, ResultRow
+from cluster.evaluation.texts import TextMode
+from cluster.reproduce.sheet import Sheet
+from cluster.reproduce.tables import Section
+from shared.feed import FeedError
+
+__all__ = ["Evidence", "Request", "feeds", "levels", "sheet_of"]
+
+#: Names in tables, and where their feeds lie below the data folder.
+FEEDS = {
+    "Kodak": Path("test/kodak.parquet"),
+    "COCO": Path("test/coco-val.parquet"),
+    "Flickr8k": Path("val/flickr8k-224.parquet"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make and of what.
+
+    Attributes:
+        evidence: its name.
+        data: folder of the evidence feeds; those that are not there are left out.
+        out: folder for Markdown, JSON, rows and figures.
+        variants: folder of ablation bundles, one sub-folder each.
+        joint: folder of bundles ``decoder``, ``nowhere`` and ``both`` of the joint recipe and ``frozen`` of
+            the other, as far as there.
+        train: train variants that are missing there.
+        quality: level of tables and figures that are of one level.
+        limit: of pictures a feed.
+    """
+
+    evidence: str
+    data: Path
+    out: Path
+    variants: Path
+    joint: Path
+    train: bool = False
+    quality: int = 1
+    ssimulacra2_every: int = 1
+    limit: int | None = None
+    jobs: int = 1
+
+
+#: Makes tables, or writes figures and gives their paths.
+Evidence = Callable[[Request, Progress], list[Section] | list[Path]]
+
+
+def feeds(request: Request) -> dict[str, Path]:
+    """The evidence feeds that are there, by their names in tables.
+
+    Raises:
+        FeedError: none is.
+    """
+    found = {
+        name: request.data / path for name, path in FEEDS.items() if (request.data / path).exists()
+    }
+    if not found:
+        raise FeedError(f"{request.data}: none of {', '.join(map(str, FEEDS.values()))} is there")
+    return found
+
+
+def levels(entries: Sequence[CodecEntry]) -> dict[CodecEntry, tuple[int, ...]]:
+    """All levels of some codecs."""
+    return {entry: open_codec(entry).qualities for entry in entries}
+
+
+def sheet_of(
+    request: Request,
+    feed: tuple[str, Path],
+    entries: Mapping[CodecEntry, tuple[int, ...]],
+    modes: Sequence[TextMode],
+    progress: Progress,
+) -> Sheet:
+    """Measure one feed; its rows are kept beside the tables."""
+    name, path = feed
+    texts = texts_of(path, modes, request.limit)
+    tasks = tasks_of(path, entries, texts, request.ssimulacra2_every, matching=True, timed=False)
+    rows: list[ResultRow] = []
+    bar = progress.add_task(name, total=len(texts) * len(entries))
+    for outcomes in measured(tasks, request.jobs):
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                progress.console.print(f"warning: {outcome}", style="yellow", markup=False)
+            else:
+                rows.append(outcome)
+        progress.advance(bar)
+    write_results(request.out / f"{request.evidence}-{name.lower()}.parquet", rows)
+    return Sheet(name, rows)
