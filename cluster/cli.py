@@ -41,10 +41,10 @@ Exit codes: 0 done, 1 bad input or something was refused,
 
 def _described(header: Header) -> dict[str, str | int]:
     """What a header says, for printing."""
-    from shared.bitstream.container import codec_name  # noqa: PLC0415
+    from shared.systems.catalogue import stream_name  # noqa: PLC0415
 
     return {
-        "codec": codec_name(header.codec_id),
+        "codec": stream_name(header.codec_id),
         "quality": header.quality,
         "width": header.width,
         "height": header.height,
@@ -65,17 +65,21 @@ def encode(
             "--quality", "-q", help="0 is the smallest stream. [dim]default: the middle one[/]"
         ),
     ] = None,
+    caption: Annotated[
+        str | None,
+        typer.Option(help="What is said of the picture, for codecs whose encoder reads it."),
+    ] = None,
     bundle: BundleFolder = None,
     json: Json = False,
 ) -> None:
     """Compress a picture. [dim]baseline/* codecs write their own format, for comparison.[/]"""
     with errors_in_one_line(), progress_console.status("encoding"):
         from sender.encode import encode_file  # noqa: PLC0415
-        from shared.codecs import load_codec  # noqa: PLC0415
+        from shared.codecs import load_encoder  # noqa: PLC0415
 
-        loaded = load_codec(codec, bundle)
-        level = loaded.default_quality if quality is None else quality
-        encoded = encode_file(source, target, loaded, level)
+        encoder = load_encoder(codec, bundle)
+        level = encoder.default_quality if quality is None else quality
+        encoded = encode_file(source, target, encoder, level, caption)
     values = {
         "file": str(target),
         "codec": codec,
@@ -108,15 +112,15 @@ def decode(
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
     with errors_in_one_line(), progress_console.status("decoding"):
         from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
-        from receiver.decoders.loading import caption_note  # noqa: PLC0415
-        from shared.bitstream.container import Container, codec_name  # noqa: PLC0415
-        from shared.codecs import load_codec  # noqa: PLC0415
+        from shared.bitstream.container import Container  # noqa: PLC0415
+        from shared.codecs import load_decoder  # noqa: PLC0415
+        from shared.systems.catalogue import decoders_of, stream_name  # noqa: PLC0415
 
         blob = read_stream(source)
         header = Container.from_bytes(blob).header
-        decoder = load_codec(codec or codec_name(header.codec_id), bundle)
+        decoder = load_decoder(codec or decoders_of(stream_name(header.codec_id))[0], bundle)
         decoded = decode_to_file(blob, target, decoder, caption)
-        note = caption_note(decoder, caption)
+        note = decoder.caption_note(caption)
     values: dict[str, object] = {"file": str(target), **_described(header)}
     if decoded.symbols_crc32c is not None:
         values["symbols_crc32c"] = f"{decoded.symbols_crc32c:08x}"

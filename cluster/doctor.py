@@ -9,12 +9,13 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-import shared.codecs
 from cluster.console import print_result
-from shared.bundle import MANIFEST_NAME, BundleFiles, load_bundle, read_files
-from shared.codecs.base import shipped_bundle
+from shared.bundle import MANIFEST_NAME, Manifest, read_bundle, shipped_bundle
+from shared.codecs import codec_names
+from shared.codecs.loading import load_bundle, load_parts
+from shared.codecs.parts import DECODER, ENCODER
 from shared.errors import SidewireError
 from shared.networks.precision import default_device, default_precision
 
@@ -36,20 +37,6 @@ PACKAGES = (
 
 #: Metrics that papers report and nothing here computes: they need weights that do not ship.
 NOT_MEASURED = ("LPIPS", "DISTS", "FID", "KID", "NIQE", "CLIP similarity")
-
-
-class AnyManifest(BundleFiles):
-    """What bundles of all kinds may say about themselves.
-
-    Attributes:
-        model_id: of a stream, over what decides its symbols; ``stream_model_id`` is the id of the
-            stream that a generator decodes.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    model_id: str = ""
-    stream_model_id: str = ""
 
 
 class Weights(BaseModel):
@@ -85,17 +72,18 @@ def _version(package: str) -> str:
 
 def _weights(folder: Path) -> Weights:
     try:
-        manifest, _ = read_files(folder, AnyManifest)
-        if manifest.model_id:
-            load_bundle(folder)
+        bundle = read_bundle(folder)
+        if isinstance(bundle.manifest, Manifest):
+            load_parts(load_bundle(folder), ENCODER, DECODER)
     except SidewireError as error:
         return Weights(
             name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)
         )
     size = sum(file.stat().st_size for file in folder.iterdir())
+    manifest = bundle.manifest
     return Weights(
         name=folder.name,
-        model_id=(manifest.model_id or manifest.stream_model_id)[:16],
+        model_id=manifest.model_id[:16] if isinstance(manifest, Manifest) else "",
         tensors_sha256=manifest.tensors_sha256[:16],
         megabytes=round(size / 1e6, 2),
         status="ok",
@@ -113,7 +101,7 @@ def examine() -> Examination:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         precision=default_precision().value,
         packages={package: _version(package) for package in PACKAGES},
-        codecs=shared.codecs.codec_names(),
+        codecs=codec_names(),
         weights=tuple(_weights(folder) for folder in folders),
         not_measured=NOT_MEASURED,
     )

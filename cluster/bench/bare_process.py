@@ -11,7 +11,7 @@ from pathlib import Path
 
 from receiver.decoders.worker import Decoder, DecodingSettings
 from receiver.work import Caption, DecodeResult, DecodeTask, Frame, Key
-from sender.encode_worker import CodecSettings, Unencodable, build_encoder
+from sender.encode_worker import CodecSettings, EncodeTask, Unencodable, build_encoder
 from shared.bitstream.container import Container
 from shared.errors import SidewireError
 from shared.feed import read_feed
@@ -67,7 +67,7 @@ def build_bare(spec: BareSpec) -> tuple[None, Callable[[BarePass], Times | Sidew
         made = []
         for number in numbers:
             row = rows[number % len(rows)]
-            container = encode(row.image)
+            container = encode(EncodeTask(row.image, row.captions[0] if row.captions else None))
             if isinstance(container, Unencodable):
                 raise SidewireError(f"{row.id}: {container.reason}")
             key = Key("bare", 0, number)

@@ -54,7 +54,7 @@ def compare_with_peer(
     import torch  # noqa: PLC0415
 
     from shared.codecs import get_codec  # noqa: PLC0415
-    from training.peer import compressai_mean_scale, network_input  # noqa: PLC0415
+    from training.recipes.peer import compressai_mean_scale, network_input  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     ours = get_codec(codec)

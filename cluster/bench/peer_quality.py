@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from shared.bundle import load_bundle
-from shared.codecs.base import shipped_bundle
+from shared.bundle import read_manifest, shipped_bundle
 from shared.errors import BundleError
 from shared.metrics.bd_rate import Curve, bd_rate
 from shared.peer_curve import PeerCurve
@@ -74,7 +73,7 @@ class PeerQuality:
 def peer_quality(codec: str) -> PeerQuality | None:
     """The curves of a codec that ships; None where its bundle holds no Kodak curve."""
     try:
-        provenance = load_bundle(shipped_bundle(codec)).manifest.provenance
+        provenance = read_manifest(shipped_bundle(codec)).provenance
     except BundleError:
         return None
     if not provenance.kodak:

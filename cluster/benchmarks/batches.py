@@ -62,7 +62,7 @@ def measured(codec: str, width: int, height: int, batches: list[int]) -> BatchSp
 
     def decode(count: int) -> None:
         batch = [blobs[index % len(blobs)] for index in range(count)]
-        for outcome in ours.decode_batch(batch, [CAPTION] * count):
+        for outcome in ours.decoder.decode_batch(batch, [CAPTION] * count):
             if isinstance(outcome, Exception):
                 raise outcome
 

@@ -18,10 +18,11 @@ from compressai.ans import RansDecoder, RansEncoder
 
 from cluster.benchmarks.timing import interleaved_medians
 from cluster.feeds import KODAK_FEED
-from shared.codecs import get_codec
-from shared.codecs.base import HyperpriorCodec
+from shared.codecs import load_encoder
+from shared.codecs.halves import LatentEncoder
 from shared.entropy.tables import FREQUENCY_TOTAL
 from shared.feed import read_feed
+from shared.latents.hyperprior import Hyperprior, HyperpriorSymbols
 from shared.pictures import picture_from_bytes
 
 REPEATS = 30
@@ -31,19 +32,21 @@ def main() -> None:
     """Print one JSON object a quality level."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--qualities", type=int, nargs="*", default=[2, 4, 6])
-    codec = get_codec("base")
-    assert isinstance(codec, HyperpriorCodec)
+    encoder = load_encoder("base")
+    assert isinstance(encoder, LatentEncoder)
     picture = picture_from_bytes(next(read_feed(KODAK_FEED)).image)
     for quality in parser.parse_args().qualities:
-        print(json.dumps(compare(codec, picture, quality)))
+        print(json.dumps(compare(encoder, picture, quality)))
 
 
 def compare(
-    codec: HyperpriorCodec, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], quality: int
+    encoder: LatentEncoder, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], quality: int
 ) -> dict[str, float]:
     """Medians in milliseconds and ratios for y's coded symbols."""
-    latents = codec.latents.analyse(codec.analysis(picture, quality), quality)
-    coder, tables = codec.latents.coder, codec.latents.coder.tables
+    latents = encoder.symbols(picture, quality)
+    assert isinstance(encoder.latent, Hyperprior)
+    assert isinstance(latents, HyperpriorSymbols)
+    coder, tables = encoder.latent.coder, encoder.latent.coder.tables
     active = np.flatnonzero(latents.index)
     symbols, indices = latents.y.reshape(-1)[active], latents.index.reshape(-1)[active]
     payload = coder.encode([(symbols, indices)])

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from cluster.benchmarks.timing import interleaved_medians
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec, shipped_bundle
+from shared.codecs.halves import LatentDecoder, LatentEncoder
+from shared.codecs.loading import load_decoder, load_encoder
 from shared.networks.transforms import Y_STRIDE
 
 WIDTH, HEIGHT = 768, 512
@@ -69,14 +69,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
-    codec = HyperpriorCodec(load_bundle(shipped_bundle("base")))
+    encoder, decoder = load_encoder("base"), load_decoder("base")
+    assert isinstance(encoder, LatentEncoder)
+    assert isinstance(decoder, LatentDecoder)
+    dtype = encoder.terms.dtype
     layout = torch.channels_last
     level = torch.tensor([QUALITY])
-    x = torch.randn(1, 3, HEIGHT, WIDTH).to(codec.dtype).to(memory_format=layout)
-    y = torch.randn(1, codec.latents.size.latent, HEIGHT // Y_STRIDE, WIDTH // Y_STRIDE)
-    y = y.to(codec.dtype).to(memory_format=layout)
-    matrix = torch.randn(SIDE, SIDE).to(codec.dtype)
-    networks = {"g_a": (codec.g_a, x), "g_s": (codec.g_s, y)}
+    x = torch.randn(1, 3, HEIGHT, WIDTH).to(dtype).to(memory_format=layout)
+    y = torch.randn(1, encoder.g_a.latent, HEIGHT // Y_STRIDE, WIDTH // Y_STRIDE)
+    y = y.to(dtype).to(memory_format=layout)
+    matrix = torch.randn(SIDE, SIDE).to(dtype)
+    networks = {"g_a": (encoder.g_a, x), "g_s": (decoder.g_s, y)}
     calls: dict[str, Callable[[], object]] = {"product": lambda: matrix @ matrix}
     for name, (network, value) in networks.items():
         compiled = torch.compile(network)
@@ -92,7 +95,7 @@ def main() -> None:
             share = macs / ms / (SIDE**3 / medians["product"])
             other = medians[f"compiled {name}"]
             speeds.append(NetworkSpeed(name, macs / 1e9, ms, other, ms / other, share))
-    print(json.dumps({"precision": str(codec.dtype), "networks": [asdict(one) for one in speeds]}))
+    print(json.dumps({"precision": str(dtype), "networks": [asdict(one) for one in speeds]}))
 
 
 if __name__ == "__main__":

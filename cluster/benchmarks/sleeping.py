@@ -13,8 +13,9 @@ from cluster.trials.frames import HEADER
 from receiver.decoders.batches import InspectTask, Results, StreamTerms
 from receiver.decoders.interface import SwapError
 from receiver.work import DecodeResult, DecodeTask
-from shared.bitstream.container import VERSION, codec_name
+from shared.bitstream.container import VERSION
 from shared.errors import SidewireError
+from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import CodecId
 
 __all__ = ["SleepingDecoder", "SleepingSettings"]
@@ -53,7 +54,7 @@ class SleepingDecoder:
     @property
     def streams(self) -> Mapping[str, StreamTerms]:
         """See :class:`BatchDecoder`."""
-        return {codec_name(HEADER.codec_id): StreamTerms(HEADER.model_id, ())}
+        return {stream_name(HEADER.codec_id): StreamTerms(HEADER.model_id, ())}
 
     def codec_ids(self) -> list[bytes]:
         """See :class:`BatchDecoder`."""

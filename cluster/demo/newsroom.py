@@ -63,6 +63,7 @@ class Newsroom(Desk):
         gallery: folder that originals go to, for the page.
         changed: called when there is something new to tell.
         pending: how many pictures and captions have been sent and have not ended.
+        told: the pictures' sender gets the words, too, for an encoder that reads them.
         most_pending: beyond which the next picture waits: a machine that cannot keep the pace gets a slower
             one, not a queue that grows for ever.
     """
@@ -78,6 +79,7 @@ class Newsroom(Desk):
         changed: Callable[[], None],
         pending: Callable[[], int],
         most_pending: int,
+        told: bool = False,
     ) -> None:
         self._rounds = rounds
         self._repeat = repeat
@@ -87,6 +89,7 @@ class Newsroom(Desk):
         self._changed = changed
         self._pending = pending
         self._most_pending = most_pending
+        self._told = told
         self._moved = asyncio.Event()
         self._origins: dict[int, Origin] = {}
         self._sending = Sending()
@@ -170,7 +173,7 @@ class Newsroom(Desk):
             self._sending = self._sending.model_copy(update={"frames": seq + 1})
             self._changed()
             self._words.put_nowait((seq, item, words, left))
-            await pipe.write(item.name, item.image, ())
+            await pipe.write(item.name, item.image, (words[0],) if self._told and words[0] else ())
         self._words.put_nowait(None)
         pipe.close()
 

@@ -28,7 +28,7 @@ class DemoOptions(Settings):
     codec: Annotated[str | None, Flag(unset="ssa")] = Field(
         None, description="what encodes: ssa reads captions, none is its twin that does not"
     )
-    quality: Annotated[int | None, Flag("-q", unset="the codec's")] = Field(
+    quality: Annotated[int | None, Flag("-q", unset="1, or another codec's middle one")] = Field(
         None, description="0 is the smallest stream"
     )
     decoder: Annotated[Literal["ray", "processes"], Flag()] = Field(

@@ -6,11 +6,12 @@ import random
 
 from sender.journal import Outgoing
 from sender.words import Words
-from shared.bitstream.container import CODEC_IDS, Container, Header
+from shared.bitstream.container import Container, Header
+from shared.systems.catalogue import system
 
 __all__ = ["frame", "sequence_number", "words"]
 
-HEADER = Header(CODEC_IDS["base"], b"\0\0\0\0", 768, 512, 4)
+HEADER = Header(system("base").container_id, b"\0\0\0\0", 768, 512, 4)
 SEQ_BYTES = 8
 
 
