@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec, shipped_bundle
+from shared.bundle import shipped_bundle
 from shared.feed import read_feed
-from shared.networks.precision import Precision
 from shared.pictures import Picture, picture_from_bytes
+from tests.codecs import Whole, whole
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -34,12 +33,12 @@ def newswire() -> dict[str, Picture]:
 
 
 @pytest.fixture(scope="session")
-def golden_codec() -> HyperpriorCodec:
+def golden_codec() -> Whole:
     """The small frozen test model, in float32."""
-    return HyperpriorCodec(load_bundle(GOLDEN / "bundle"), precision=Precision.FLOAT32)
+    return whole(GOLDEN / "bundle")
 
 
 @pytest.fixture(scope="session")
-def base_codec() -> HyperpriorCodec:
+def base_codec() -> Whole:
     """The shipped model, in float32 (the machine's faster precision is tested against it)."""
-    return HyperpriorCodec(load_bundle(shipped_bundle("base")), precision=Precision.FLOAT32)
+    return whole(shipped_bundle("base"))

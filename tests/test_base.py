@@ -10,17 +10,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from shared.bundle import load_bundle
-from shared.codecs import base as base_module
-from shared.codecs import codec_names, get_codec
-from shared.codecs.base import HyperpriorCodec, shipped_bundle
-from shared.codecs.interface import Codec, TextPlacement
+from shared.bundle import shipped_bundle
+from shared.codecs import Encoder, ToldEncoder, codec_names, get_codec, halves
 from shared.entropy.scale_branch import IntegerScaleBranch
 from shared.errors import LimitError, QualityError, UnknownCodecError
+from shared.latents.hyperprior import Hyperprior
 from shared.metrics import psnr
 from shared.networks.precision import Precision
 from shared.networks.tiling import tiles
 from shared.pictures import Picture
+from tests.codecs import Whole, whole
 
 TEXT_WORDS = ("text", "caption", "words", "prompt", "sentence")
 
@@ -29,15 +28,14 @@ def test_a_codec_without_text_at_the_encoder_cannot_be_given_any() -> None:
     """Invariant: the sender is blind. There is no parameter that a caption could come in by."""
     for name in codec_names():
         codec = get_codec(name)
-        if codec.text in {TextPlacement.NOWHERE, TextPlacement.DECODER}:
-            parameters = inspect.signature(type(codec).encode).parameters
+        assert isinstance(codec.encoder, ToldEncoder) == codec.text.at_encoder
+        if not codec.text.at_encoder:
+            parameters = inspect.signature(type(codec.encoder).encode).parameters
             assert list(parameters) == ["self", "picture", "quality"]
-    assert not [name for name in vars(Codec) if any(word in name for word in TEXT_WORDS)]
+    assert not [name for name in vars(Encoder) if any(word in name for word in TEXT_WORDS)]
 
 
-def test_rate_and_quality_rise_with_the_level(
-    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
-) -> None:
+def test_rate_and_quality_rise_with_the_level(base_codec: Whole, kodak: dict[str, Picture]) -> None:
     for picture in list(kodak.values())[:2]:
         encoded = [base_codec.encode(picture, quality) for quality in base_codec.qualities]
         values = [psnr(picture, base_codec.decode(one.blob).picture) for one in encoded]
@@ -46,7 +44,7 @@ def test_rate_and_quality_rise_with_the_level(
 
 
 def test_the_levels_reach_from_very_low_to_high_rates(
-    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+    base_codec: Whole, kodak: dict[str, Picture]
 ) -> None:
     lowest, highest = base_codec.qualities[0], base_codec.qualities[-1]
     rates = {
@@ -61,7 +59,7 @@ def test_the_levels_reach_from_very_low_to_high_rates(
     ("height", "width"), [(1, 1), (1, 300), (65, 64), (63, 129), (200, 7), (130, 257)]
 )
 def test_any_size_comes_back(
-    base_codec: HyperpriorCodec, kodak: dict[str, Picture], height: int, width: int
+    base_codec: Whole, kodak: dict[str, Picture], height: int, width: int
 ) -> None:
     picture = kodak["kodim23"][:height, 100 : 100 + width]
     decoded = base_codec.decode(base_codec.encode(picture, 6).blob).picture
@@ -70,7 +68,7 @@ def test_any_size_comes_back(
 
 
 def test_the_same_picture_gives_the_same_bytes(
-    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+    base_codec: Whole, kodak: dict[str, Picture]
 ) -> None:
     picture = kodak["kodim03"]
     first = base_codec.encode(picture, 3).blob
@@ -80,9 +78,9 @@ def test_the_same_picture_gives_the_same_bytes(
 
 
 def test_bfloat16_decodes_the_same_symbols_to_nearly_the_same_picture(
-    base_codec: HyperpriorCodec, kodak: dict[str, Picture]
+    base_codec: Whole, kodak: dict[str, Picture]
 ) -> None:
-    other = HyperpriorCodec(load_bundle(shipped_bundle("base")), precision=Precision.BFLOAT16)
+    other = whole(shipped_bundle("base"), Precision.BFLOAT16)
     picture = kodak["kodim15"]
     for quality in (1, 6):
         blob = base_codec.encode(picture, quality).blob
@@ -93,17 +91,17 @@ def test_bfloat16_decodes_the_same_symbols_to_nearly_the_same_picture(
 
 
 def test_windows_meet_without_a_seam(
-    base_codec: HyperpriorCodec, newswire: dict[str, Picture], monkeypatch: pytest.MonkeyPatch
+    base_codec: Whole, newswire: dict[str, Picture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture in many windows is what it is in one."""
     picture = newswire["claudette-2003"][:700, :500]
-    whole = base_codec.encode(picture, 5).blob
-    y = base_codec.analysis(picture, 5)
-    decoded = base_codec.decode(whole).picture
-    monkeypatch.setattr(base_module, "TILE", 12)
-    tiled_y = base_codec.analysis(picture, 5)
+    blob = base_codec.encode(picture, 5).blob
+    y = base_codec.encoder.analysis(picture, 5)
+    decoded = base_codec.decode(blob).picture
+    monkeypatch.setattr(halves, "TILE", 12)
+    tiled_y = base_codec.encoder.analysis(picture, 5)
     np.testing.assert_allclose(tiled_y.numpy(), y.numpy(), atol=2e-3, rtol=2e-4)
-    tiled = base_codec.decode(whole).picture
+    tiled = base_codec.decode(blob).picture
     assert np.abs(tiled.astype(int) - decoded.astype(int)).max() <= 1
 
 
@@ -117,7 +115,7 @@ def test_tiles_cover_the_grid_once() -> None:
     assert (seen == 1).all()
 
 
-def test_limits_and_levels_are_named(base_codec: HyperpriorCodec) -> None:
+def test_limits_and_levels_are_named(base_codec: Whole) -> None:
     with pytest.raises(LimitError, match="picture width is 8200, must be at most 8192"):
         base_codec.encode(np.zeros((8, 8200, 3), np.uint8), 0)
     with pytest.raises(QualityError, match="base has no quality 9; choose one of 0, 1, 2"):
@@ -126,9 +124,12 @@ def test_limits_and_levels_are_named(base_codec: HyperpriorCodec) -> None:
         get_codec("bsae")
 
 
-def test_the_scale_branch_takes_at_most_a_fifth_of_a_gigamac(base_codec: HyperpriorCodec) -> None:
+def test_the_scale_branch_takes_at_most_a_fifth_of_a_gigamac(base_codec: Whole) -> None:
     """Multiply-accumulates at 768x512: z is 12x8, and each layer doubles the resolution."""
-    branch: IntegerScaleBranch = base_codec.latents.scale
+    latent = base_codec.encoder.latent
+    assert isinstance(latent, Hyperprior)
+    branch = latent.scale
+    assert isinstance(branch, IntegerScaleBranch)
     positions = [96, 96 * 4, 96 * 16]
     macs = sum(
         layer.matrix.numel() * count for layer, count in zip(branch.layers, positions, strict=True)
@@ -141,14 +142,13 @@ LARGEST_PICTURE_GIB = 3.0
 
 LARGEST = """
 import numpy as np
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec, shipped_bundle
+from shared.codecs import get_codec
 ramp = np.linspace(0, 255, 8192)[:, None] * np.ones(8192)
 wave = 127 + 100 * np.sin(np.arange(8192) / 40.0)
 picture = np.empty((8192, 8192, 3), np.uint8)
 picture[..., 0], picture[..., 1], picture[..., 2] = ramp, wave, wave[:, None]
 del ramp
-codec = HyperpriorCodec(load_bundle(shipped_bundle("base")))
+codec = get_codec("base")
 blob = codec.encode(picture, 2).blob
 decoded = codec.decode(blob).picture
 assert decoded.shape == picture.shape

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.codecs import codec_names, get_codec
 from shared.codecs.baselines import FORMATS, PillowCodec, PillowFormat, jxl_quality
 from shared.codecs.interface import TextPlacement
-from shared.codecs.registry import codec_names, get_codec
 from shared.errors import CorruptStreamError, LimitError, QualityError, SidewireError
 from shared.feed import read_feed
 from shared.metrics import psnr

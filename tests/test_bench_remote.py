@@ -29,8 +29,8 @@ from cluster.bench.usage import descendants, seen_processes
 from cluster.trials.processes import command
 from sender.settings import CaptionSettings
 from shared.errors import LimitError
-from tests.processes import existing, until
 from shared.settings import SettingsError
+from tests.processes import existing, until
 
 ROWS, WARMUP, SENDERS = 8, 2, 2
 #: Far beyond what anything here takes.

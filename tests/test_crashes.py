@@ -28,8 +28,8 @@ from cluster.trials.effects import Delivered, as_sent, folder_deliveries, judge
 from cluster.trials.feed import write_feed
 from cluster.trials.frames import frame, words
 from cluster.trials.processes import Ends, Program, state_of
-from shared.codecs.base import HyperpriorCodec
 from shared.wire.v1.types_pb2 import Disposition
+from tests.codecs import Whole
 from tests.conftest import GOLDEN
 from tests.processes import children, until, until_paused
 
@@ -57,7 +57,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory, golden_codec: HyperpriorCodec) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory, golden_codec: Whole) -> Path:
     """Containers of real pictures, each of another width."""
     rows = []
     for seq in range(PICTURES):

@@ -33,17 +33,17 @@ from receiver.pipeline import Pipeline
 from receiver.session import Session
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, Frame, Key
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec, base, shipped_bundle
-from shared.codecs.interface import Decoded
-from shared.codecs.ssa import SsaCodec, stream_of
+from shared.bundle import shipped_bundle
+from shared.codecs import Decoded, get_codec
+from shared.codecs.halves import LatentDecoder
+from shared.codecs.loading import decoder_of, load_bundle
 from shared.errors import BundleError, SidewireError, UnknownCodecError
-from shared.generator_bundle import load_generator_bundle
 from shared.pictures import Picture
 from shared.text.interface import TextWeightsError
 from shared.wire.limits import Limits, Window
 from shared.wire.positions import Positions
 from shared.wire.v1.types_pb2 import CodecId
+from tests.codecs import whole
 from tests.conftest import GOLDEN
 from tests.golden.make import CASES
 
@@ -109,7 +109,7 @@ def threads_of(processes: int) -> Iterator[None]:
 def strip() -> Picture:
     """What every task of :func:`named` decodes to."""
     with threads_of(processes=1):
-        return HyperpriorCodec(load_bundle(BUNDLE)).decode(container("strip")).picture
+        return whole(BUNDLE, None).decode(container("strip")).picture
 
 
 def assert_decoded(results: Sequence[DecodeResult | DecodeFailure], expected: Picture) -> None:
@@ -121,7 +121,7 @@ def assert_decoded(results: Sequence[DecodeResult | DecodeFailure], expected: Pi
 
 
 def test_results_are_the_codecs_in_order() -> None:
-    codec = HyperpriorCodec(load_bundle(BUNDLE))
+    codec = whole(BUNDLE, None)
 
     async def scenario() -> list[DecodeResult | DecodeFailure]:
         pool = ProcessPool(2, bundle=BUNDLE)
@@ -201,12 +201,11 @@ def worded(blob: bytes, text: str | None, seq: int = 0) -> DecodeTask:
     return replace(task(blob, seq=seq), caption=caption)
 
 
-class Listening(SsaCodec):
-    """The shipped generator, which notes what it is asked."""
+class Listening(LatentDecoder):
+    """A shipped generator, which notes what it is asked."""
 
     def __init__(self) -> None:
-        bundle = load_generator_bundle(shipped_bundle("none"))
-        super().__init__(bundle, stream_of(bundle.manifest.stream))
+        self.__dict__ |= vars(decoder_of(load_bundle(shipped_bundle("none"))))
         self.asked: list[list[str | None]] = []
 
     def decode_batch(
@@ -218,11 +217,15 @@ class Listening(SsaCodec):
         return super().decode_batch(blobs, captions)
 
 
+def ssa_blob(picture: Picture) -> bytes:
+    return get_codec("ssa").encode(picture, 0).blob
+
+
 @pytest.fixture
 def listening(monkeypatch: pytest.MonkeyPatch) -> Listening:
-    codec = Listening()
-    monkeypatch.setattr(loading, "get_codec", {"ssa": codec, "base": base()}.__getitem__)
-    return codec
+    decoders = {"ssa": Listening(), "base": get_codec("base").decoder}
+    monkeypatch.setattr(loading, "load_decoder", lambda name, bundle: decoders[name])
+    return decoders["ssa"]
 
 
 @pytest.fixture
@@ -235,7 +238,7 @@ def test_each_picture_is_decoded_with_its_own_words_in_one_batch(
     hearing: Decoder, listening: Listening, kodak: dict[str, Picture]
 ) -> None:
     small = kodak["kodim07"][:64, :96]
-    blob, other = listening.encode(small, 0).blob, base().encode(small, 0).blob
+    blob, other = ssa_blob(small), get_codec("base").encode(small, 0).blob
     captions = ["a bus", None, "a hedge"]
     tasks = [worded(blob, text, seq) for seq, text in enumerate(captions)]
     results = hearing.decode([*tasks[:2], task(other), tasks[2]])
@@ -246,7 +249,7 @@ def test_each_picture_is_decoded_with_its_own_words_in_one_batch(
 def test_words_that_cannot_be_read_cost_no_picture(
     hearing: Decoder, listening: Listening, kodak: dict[str, Picture]
 ) -> None:
-    blob = listening.encode(kodak["kodim07"][:64, :96], 0).blob
+    blob = ssa_blob(kodak["kodim07"][:64, :96])
     results = hearing.decode([worded(blob, "a bus"), worded(blob, "too much", 1)])
     assert listening.asked[1:] == [["a bus"], ["too much"], [None]]
     assert np.array_equal(*map(pixels, results))
@@ -268,7 +271,7 @@ def test_words_that_cannot_be_read_cost_no_picture(
 def test_who_looks_into_a_stream_is_told_what_the_text_encoder_could_not_read(
     kodak: dict[str, Picture], caption: str | None, language: str, note: str
 ) -> None:
-    blob = loading.get_codec("ssa").encode(kodak["kodim07"][:64, :96], 0).blob
+    blob = get_codec("ssa").encode(kodak["kodim07"][:64, :96], 0).blob
     reader = Decoder(DecodingSettings(PictureFormat.PNG, None, torch.get_num_threads()))
     seen = reader.inspect(InspectTask(blob, caption, language))
     assert isinstance(seen, Inspection)

@@ -26,7 +26,6 @@ from receiver.viewer.posts import Origin, Post
 from receiver.viewer.timeline import Timeline
 from receiver.work import Caption, End, Frame, Key
 from shared.bitstream.container import Container
-from shared.codecs.base import HyperpriorCodec
 from shared.metrics import psnr
 from shared.pictures import Picture, read_picture
 from shared.wire.v1.types_pb2 import (
@@ -35,6 +34,7 @@ from shared.wire.v1.types_pb2 import (
     DISPOSITION_REJECTED,
 )
 from tests.browser import Watched, browser, needs_chromium
+from tests.codecs import Whole
 from tests.demo_feed import HOSTILE, write_demo_feed
 
 __all__ = ["browser"]
@@ -251,7 +251,7 @@ def _end(blob: bytes, seq: int, caption: str | None = None, disposition: int | N
 
 
 @pytest.fixture(scope="module")
-def blob(golden_codec: HyperpriorCodec, kodak: dict[str, Picture]) -> bytes:
+def blob(golden_codec: Whole, kodak: dict[str, Picture]) -> bytes:
     return golden_codec.encode(kodak["kodim03"][:64, :96], 1).blob
 
 

@@ -7,8 +7,6 @@ import math
 import pytest
 import torch
 from torch import Tensor
-
-from shared.errors import LimitError
 from training.adversarial import (
     discriminator_loss,
     frozen,
@@ -16,6 +14,8 @@ from training.adversarial import (
     mismatched_rows,
     three_part_loss,
 )
+
+from shared.errors import LimitError
 from training.discriminator import (
     Discriminator,
     DiscriminatorSize,

@@ -27,9 +27,9 @@ from sender.encoders import (
 from sender.sources import SourcePicture
 from sender.work_ahead import READER_NAME
 from shared.bitstream.container import Container
-from shared.codecs.base import HyperpriorCodec
 from shared.errors import BundleError, LimitError, QualityError, SidewireError, UnknownCodecError
 from shared.feed import FeedError
+from tests.codecs import Whole
 from tests.conftest import GOLDEN
 from tests.processes import existing, started_here
 
@@ -123,7 +123,7 @@ def test_codec_id_is_what_containers_carry(pool: EncoderPool) -> None:
 
 
 def test_order_and_bad_pictures_in_between(
-    loop: Loop, pool: EncoderPool, golden_codec: HyperpriorCodec
+    loop: Loop, pool: EncoderPool, golden_codec: Whole
 ) -> None:
     bad = {
         2: (b"", "the file is empty (0 bytes)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -18,9 +19,9 @@ from cluster.evaluation import EvaluationResult, evaluate, summary_table
 from cluster.evaluation.summary import METRICS as ALL_METRICS
 from cluster.evaluation.summary import curve_of
 from cluster.evaluation.texts import TextMode
-from shared.codecs import registry
-from shared.codecs.interface import Codec, Decoded, Encoded, TextPlacement
-from shared.errors import QualityError, UnknownCodecError
+from shared.codecs import get_codec, loading
+from shared.codecs.interface import Decoded, Decoder, Encoded, Encoder, TextPlacement
+from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.pictures import Picture
 
 CODECS = ["baseline/webp", "baseline/jpeg"]
@@ -64,7 +65,7 @@ def test_every_picture_codec_and_quality_has_a_row(result: EvaluationResult) -> 
         (name, codec, quality)
         for name in ("large", "small")
         for codec in CODECS
-        for quality in registry.get_codec(codec).qualities
+        for quality in get_codec(codec).qualities
     ]
     assert keys == expected
 
@@ -126,11 +127,12 @@ def test_plots_and_table_can_be_looked_at(result: EvaluationResult, out: Path) -
     assert f"{result.summary[0].psnr:.2f}" in text
 
 
-class FussyCodec(Codec):
+class FussyCodec(Encoder, Decoder):
     """Raw pixels; it fails on narrow pictures in a way that it has not announced."""
 
     name = "fussy"
     text = TextPlacement.NOWHERE
+    reads_text = False
     qualities = (0, 1)
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
@@ -139,15 +141,24 @@ class FussyCodec(Codec):
             raise ZeroDivisionError("narrow")
         return Encoded(height.to_bytes(2) + picture.tobytes(), width, height)
 
-    def decode(self, blob: bytes, caption: str | None = None) -> Decoded:
-        height = int.from_bytes(blob[:2])
-        return Decoded(np.frombuffer(blob[2:], np.uint8).reshape(height, -1, 3))
+    def decode_batch(
+        self, blobs: Sequence[bytes], captions: Sequence[str | None]
+    ) -> list[Decoded | SidewireError]:
+        return [
+            Decoded(np.frombuffer(blob[2:], np.uint8).reshape(int.from_bytes(blob[:2]), -1, 3))
+            for blob in blobs
+        ]
 
 
 def test_codec_that_fails_on_a_picture_stops_nothing(
     feed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry._FACTORIES, "fussy", FussyCodec)
+    known = loading.baseline_names()
+    monkeypatch.setattr(loading, "baseline_names", lambda: ("fussy", *known))
+    pillow = loading.baseline
+    monkeypatch.setattr(
+        loading, "baseline", lambda name: FussyCodec() if name == "fussy" else pillow(name)
+    )
     result = evaluate(feed, ["fussy", "baseline/jpeg"], [1, 20], tmp_path)
     assert [(f.id, f.codec, f.quality, f.reason) for f in result.failures[1:]] == [
         ("small", "fussy", 1, "ZeroDivisionError: narrow")
@@ -226,7 +237,7 @@ def test_text_modes_tell_the_decoder_alone(captioned: Path, tmp_path: Path) -> N
     )
     assert not result.failures
     keys = [(row.id, row.text) for row in result.rows if row.codec == "ssa"]
-    always = ["none", "matched", "mismatched"]
+    always = ["none", "matched", "mismatched", "generic"]
     assert keys == [
         *(("three", text) for text in [*always, "caption-1", "caption-2", "caption-3"]),
         *(("one", text) for text in [*always, "caption-1"]),

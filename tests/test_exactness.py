@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from shared.bundle import Bundle, load_bundle
-from shared.codecs.base import HyperpriorCodec
-from shared.networks.precision import Precision
+from shared.bundle import Bundle, read_bundle
+from shared.latents.hyperprior import Hyperprior
 from shared.pictures import Picture, read_picture
+from tests.codecs import Whole, whole
 from tests.conftest import GOLDEN
 from tests.golden.make import CASES, picture_of
 
@@ -33,8 +33,7 @@ WORKER = """
 import json, sys, torch
 from pathlib import Path
 import numpy as np
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec
+from tests.codecs import whole
 from shared.networks.precision import Precision
 from tests.golden.make import CASES, picture_of
 
@@ -42,9 +41,11 @@ settings = json.loads(sys.argv[1])
 folder, out = Path(sys.argv[2]), Path(sys.argv[3])
 torch.set_num_threads(settings.get("threads", 1))
 torch.backends.mkldnn.enabled = settings.get("onednn", True)
-codec = HyperpriorCodec(load_bundle(folder / "bundle"), Precision(settings["precision"]))
+codec = whole(folder / "bundle", Precision(settings["precision"]))
 if settings.get("contiguous"):
-    for network in (codec.g_a, codec.g_s, codec.latents.h_a, codec.latents.h_mu):
+    encoder, decoder = codec.encoder, codec.decoder
+    latents = (encoder.latent.h_a, encoder.latent.h_mu, decoder.latent.h_mu)
+    for network in (encoder.g_a, decoder.g_s, *latents):
         network.to(memory_format=torch.contiguous_format)
 found = {}
 for case, (*_, quality) in CASES.items():
@@ -78,7 +79,7 @@ def largest_difference(a: Picture, b: Picture) -> int:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_golden_streams_on_another_machine(
-    machine: str, tmp_path: Path, golden_codec: HyperpriorCodec
+    machine: str, tmp_path: Path, golden_codec: Whole
 ) -> None:
     settings = {"precision": "float32"} | MACHINES[machine]
     environment = os.environ | settings.pop("env", {})
@@ -96,7 +97,7 @@ def test_golden_streams_on_another_machine(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_golden_streams_in_this_process(case: str, golden_codec: HyperpriorCodec) -> None:
+def test_golden_streams_in_this_process(case: str, golden_codec: Whole) -> None:
     decoded = golden_codec.decode((GOLDEN / f"{case}.swi").read_bytes())
     assert f"{decoded.symbols_crc32c:08x}" == CHECKSUMS[case]
     assert decoded.picture.shape == picture_of(case).shape
@@ -104,7 +105,7 @@ def test_golden_streams_in_this_process(case: str, golden_codec: HyperpriorCodec
     assert largest_difference(decoded.picture, expected) <= ONE_LEVEL
 
 
-def disturbed(bundle: Bundle, relative: float) -> HyperpriorCodec:
+def disturbed(bundle: Bundle, relative: float) -> Whole:
     """The golden codec on a machine whose every float weight is off by up to ``relative``."""
     generator = torch.Generator().manual_seed(5)
     tensors = {}
@@ -112,14 +113,14 @@ def disturbed(bundle: Bundle, relative: float) -> HyperpriorCodec:
         noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
         is_float = name.split(".")[0] in {"g_a", "g_s", "h_a", "h_mu"}
         tensors[name] = tensor.double() * (1 + relative * noise) if is_float else tensor
-    return HyperpriorCodec(Bundle(bundle.manifest, tensors), precision=Precision.FLOAT32)
+    return whole(Bundle(bundle.manifest, tensors))
 
 
 @pytest.mark.parametrize("relative", [2.0**-23, 1e-5, 1e-3, 3e-2])
 def test_floats_off_by_an_ulp_and_more_change_no_symbol(
-    relative: float, golden_codec: HyperpriorCodec
+    relative: float, golden_codec: Whole
 ) -> None:
-    other = disturbed(load_bundle(GOLDEN / "bundle"), relative)
+    other = disturbed(read_bundle(GOLDEN / "bundle"), relative)
     differences = []
     for case, (*_, quality) in CASES.items():
         decoded = other.decode((GOLDEN / f"{case}.swi").read_bytes())
@@ -134,14 +135,15 @@ def test_floats_off_by_an_ulp_and_more_change_no_symbol(
         assert max(differences) >= 1  # the disturbance did reach the picture
 
 
-def test_scale_indices_depend_on_z_alone(golden_codec: HyperpriorCodec) -> None:
+def test_scale_indices_depend_on_z_alone(golden_codec: Whole) -> None:
     """The tables that y is coded with follow from z and the level: nothing float is read."""
-    latents = golden_codec.latents
+    latents = golden_codec.encoder.latent
+    assert isinstance(latents, Hyperprior)
     rng = np.random.default_rng(1)
     z = rng.integers(-4, 5, (latents.size.hyper_latent, 3, 2)).astype(np.int16)
     assert latents.device.type == "cpu"
     first = latents._index(z, 1)
-    for network in (golden_codec.g_s, latents.h_mu):
+    for network in (golden_codec.decoder.g_s, latents.h_mu):
         assert all(parameter.dtype.is_floating_point for parameter in network.parameters())
-    other = disturbed(load_bundle(GOLDEN / "bundle"), 0.5)
-    np.testing.assert_array_equal(other.latents._index(z, 1), first)
+    other = disturbed(read_bundle(GOLDEN / "bundle"), 0.5)
+    np.testing.assert_array_equal(other.encoder.latent._index(z, 1), first)

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.bundle import load_bundle
-from shared.codecs.base import HyperpriorCodec
 from shared.pictures import read_picture
+from tests.codecs import whole
 from tests.conftest import GOLDEN
 from tests.contract.node import node, require_node
 
@@ -95,7 +94,7 @@ def test_a_foreign_client_delivers_pictures_with_their_captions(tmp_path: Path) 
     assert said["all_ended"] is True
 
     assert len(list(running.sink.rglob("*.png"))) == len(CAPTIONS)
-    codec = HyperpriorCodec(load_bundle(GOLDEN / "bundle"))
+    codec = whole(GOLDEN / "bundle", None)
     for name in CAPTIONS:
         (delivered,) = running.sink.rglob(f"*{name}*.png")
         expected = codec.decode((GOLDEN / f"{name}.swi").read_bytes()).picture

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.bitstream.container import CODEC_IDS, Container, Header
-from shared.codecs.base import HyperpriorCodec
+from shared.bitstream.container import Container, Header
 from shared.errors import CorruptStreamError, ModelMismatchError, SidewireError
+from shared.systems.catalogue import system
+from tests.codecs import Whole
 from tests.conftest import GOLDEN
 from tests.golden.make import CASES
 
@@ -57,7 +58,7 @@ def mutate(blob: bytes, changes: list[tuple[str, int, int]]) -> bytes:
     suppress_health_check=list(HealthCheck),
 )
 @given(st.sampled_from(sorted(BLOBS)), st.lists(mutations, min_size=1, max_size=4))
-def run_mutations(codec: HyperpriorCodec, case: str, changes: list[tuple[str, int, int]]) -> None:
+def run_mutations(codec: Whole, case: str, changes: list[tuple[str, int, int]]) -> None:
     blob = mutate(BLOBS[case], changes)
     try:
         decoded = codec.decode(blob)
@@ -72,7 +73,7 @@ def run_mutations(codec: HyperpriorCodec, case: str, changes: list[tuple[str, in
     assert decoded.symbols_crc32c == intact.symbols_crc32c
 
 
-def test_twenty_thousand_mutated_streams(golden_codec: HyperpriorCodec) -> None:
+def test_twenty_thousand_mutated_streams(golden_codec: Whole) -> None:
     run_mutations(golden_codec)
     assert outcomes.total() >= EXAMPLES
     assert {"ContainerError", "CorruptStreamError", "LimitError", "ModelMismatchError"} <= set(
@@ -80,12 +81,12 @@ def test_twenty_thousand_mutated_streams(golden_codec: HyperpriorCodec) -> None:
     )
 
 
-def forged(width: int, height: int, payload: bytes, codec: HyperpriorCodec) -> bytes:
-    header = Header(CODEC_IDS["base"], codec.model_id, width, height, 0)
+def forged(width: int, height: int, payload: bytes, codec: Whole) -> bytes:
+    header = Header(system("base").container_id, codec.model_id, width, height, 0)
     return Container.seal(header, payload, ()).to_bytes()
 
 
-def test_a_large_claim_with_a_small_payload_costs_nothing(golden_codec: HyperpriorCodec) -> None:
+def test_a_large_claim_with_a_small_payload_costs_nothing(golden_codec: Whole) -> None:
     """8192x8192 claimed by 100 bytes: refused before anything of that size is allocated."""
     blob = forged(8192, 8192, b"\x01" * 100, golden_codec)
     tracemalloc.start()
@@ -96,7 +97,7 @@ def test_a_large_claim_with_a_small_payload_costs_nothing(golden_codec: Hyperpri
     assert peak < 1 << 20
 
 
-def test_random_payloads_end_and_are_refused(golden_codec: HyperpriorCodec) -> None:
+def test_random_payloads_end_and_are_refused(golden_codec: Whole) -> None:
     """A payload of noise decodes to symbols, at most once through, and fails its checksum."""
     rng = np.random.default_rng(3)
     for _ in range(20):
@@ -105,14 +106,14 @@ def test_random_payloads_end_and_are_refused(golden_codec: HyperpriorCodec) -> N
             golden_codec.decode(blob)
 
 
-def test_a_foreign_model_is_refused_before_decoding(golden_codec: HyperpriorCodec) -> None:
+def test_a_foreign_model_is_refused_before_decoding(golden_codec: Whole) -> None:
     blob = bytearray(BLOBS["strip"])
     blob[5] ^= 0xFF
     with pytest.raises(ModelMismatchError, match="decode it with the bundle that made it"):
         golden_codec.decode(bytes(blob))
 
 
-def test_every_single_bit_of_a_stream_matters(golden_codec: HyperpriorCodec) -> None:
+def test_every_single_bit_of_a_stream_matters(golden_codec: Whole) -> None:
     blob = BLOBS["pixel"]
     for bit in range(8 * len(blob)):
         damaged = bytearray(blob)

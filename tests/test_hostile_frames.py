@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from shared.bitstream.container import CODEC_IDS, Container, Header
+from shared.bitstream.container import Container, Header
 from shared.bitstream.varint import write_varint
+from shared.systems.catalogue import system
 from shared.wire.errors import Reason
 from shared.wire.limits import MESSAGE_OVERHEAD
 from shared.wire.v1 import types_pb2 as wire
@@ -80,7 +81,7 @@ def other_codec(codec_id: int, model_id: bytes) -> bytes:
         (claims(8192, 8192), Reason.TOO_LARGE, {"value": str(1 << 26), "limit": str(1 << 20)}),
         (other_codec(255, bytes(4)), Reason.MODEL_UNKNOWN, {"codec_id": "255"}),
         (
-            other_codec(CODEC_IDS["base"], b"\xff\xfe\xfd\xfc"),
+            other_codec(system("base").container_id, b"\xff\xfe\xfd\xfc"),
             Reason.MODEL_UNKNOWN,
             {"codec": "base", "model_id": "fffefdfc"},
         ),

@@ -11,21 +11,16 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from shared.codecs.base import shipped_bundle
+from shared.bundle import MatcherManifest, Provenance, read_manifest, shipped_bundle
 from shared.errors import BundleError
 from shared.feed import read_feed
-from shared.matcher_bundle import (
-    MatcherManifest,
-    MatcherProvenance,
-    Retrieval,
-    load_matcher,
-    matcher_manifest,
-    save_matcher,
-)
+from shared.matcher_bundle import load_matcher, save_matcher
 from shared.metrics.matching import FEATURES, JUDGE, FeatureReference, judge_scores
 from shared.networks.matcher import Matcher, MatcherSize, feature_distance
 from shared.pictures import Picture, picture_from_bytes
-from training.matcher import MatcherConfig, MatcherRun, contrastive_loss, retrieval
+from training.contrast import Contrast, ContrastSettings
+from training.recipes.matcher import retrieval
+from training.terms.contrastive import contrastive_loss
 
 KODAK8 = Path(__file__).parents[1] / "cluster" / "feeds" / "kodak8.parquet"
 SMALL = MatcherSize(widths=(8, 8, 16, 16, 24), dim=12, side=48)
@@ -65,18 +60,15 @@ def test_a_step_is_repeatable_and_steps_lower_the_loss() -> None:
     colours = torch.randint(0, 255, (24, 3, 1, 1), generator=generator, dtype=torch.uint8)
     pictures = colours.expand(-1, -1, 48, 48).contiguous()
     sentences = torch.randn(24, 1, 12, generator=generator)
-    config = MatcherConfig(
-        name="tiny",
+    settings = ContrastSettings(
         seed=3,
         size=SMALL,
-        train="-",
-        validation="-",
         steps=60,
         batch=24,
         crop=40,
         warmup_steps=5,
     )
-    run, again = (MatcherRun(config, pictures[None], sentences) for _ in range(2))
+    run, again = (Contrast(settings, pictures[None], sentences) for _ in range(2))
     losses = [run.train_step() for _ in range(60)]
     assert [again.train_step() for _ in range(2)] == losses[:2]
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
@@ -87,28 +79,8 @@ def test_a_step_is_repeatable_and_steps_lower_the_loss() -> None:
 
 
 def manifest() -> MatcherManifest:
-    figures = Retrieval(
-        pictures=1,
-        r1=0,
-        r5=0,
-        r10=0,
-        r10_grey=0,
-        cosine=0,
-        cosine_grey=0,
-        cosine_mismatched=0,
-    )
-    provenance = MatcherProvenance(
-        config="tiny",
-        config_digest="",
-        data_digest="",
-        seed=0,
-        steps=0,
-        hours=0,
-        validation=figures,
-    )
-    return MatcherManifest(
-        codec="tiny", tensors_sha256="", size=SMALL, text_encoder="minilm", provenance=provenance
-    )
+    figures = Provenance(config="tiny", config_digest="", data_digest="", seed=0, steps={}, hours=0)
+    return MatcherManifest(codec="tiny", size=SMALL, text_encoder="minilm", provenance=figures)
 
 
 def test_bundle_keeps_the_function_and_refuses_damage(tmp_path: Path) -> None:
@@ -116,7 +88,7 @@ def test_bundle_keeps_the_function_and_refuses_damage(tmp_path: Path) -> None:
     model = Matcher(SMALL)
     model(torch.rand(8, 3, 48, 48))  # moves the running statistics
     save_matcher(tmp_path, manifest(), model.state_dict())
-    loaded = load_matcher(tmp_path)
+    loaded, _ = load_matcher(tmp_path)
     x = torch.rand(4, 3, 48, 48)
     with torch.inference_mode():
         assert (loaded(x) * model.eval()(x)).sum(1).min() > 0.999  # weights were rounded to int8
@@ -138,14 +110,17 @@ def test_bundle_keeps_the_function_and_refuses_damage(tmp_path: Path) -> None:
 def test_shipped_matcher_is_small_and_far_better_than_chance(name: str) -> None:
     folder = shipped_bundle(name)
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 2_000_000
-    found = matcher_manifest(folder).provenance.validation
+    found = read_manifest(folder).provenance.retrieval
+    assert found is not None
     assert found.r10 > 8 * 10 / found.pictures
     assert found.r10_grey < found.r10
     assert found.cosine > found.cosine_mismatched
 
 
 def test_judge_and_features_were_trained_apart() -> None:
-    judge, features = (matcher_manifest(shipped_bundle(name)) for name in (JUDGE, FEATURES))
+    judge, features = (read_manifest(shipped_bundle(name)) for name in (JUDGE, FEATURES))
+    assert isinstance(judge, MatcherManifest)
+    assert isinstance(features, MatcherManifest)
     assert judge.provenance.seed != features.provenance.seed
     assert judge.size.widths != features.size.widths
 
@@ -183,7 +158,7 @@ def test_feature_distance_is_zero_for_equal_and_rises_with_damage(
 
 
 def test_feature_distance_is_cheap_symmetric_and_has_a_gradient() -> None:
-    model = load_matcher(shipped_bundle(FEATURES))
+    model, _ = load_matcher(shipped_bundle(FEATURES))
     with FlopCounterMode(display=False) as counter:
         model.feature_maps(torch.zeros(1, 3, 224, 224))
     assert counter.get_total_flops() / 2 <= 1e9

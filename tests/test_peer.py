@@ -16,7 +16,8 @@ from shared.metrics import psnr
 from shared.peer_curve import PeerCurve
 from shared.pictures import Picture
 from training.data import PictureStore
-from training.peer import PeerConfig, PeerRun, coded, train_peer
+from training.recipe import Places
+from training.recipes.peer import PeerRecipe, PeerRun, coded
 
 FEED = "pictures.parquet"
 LAMBDAS = (0.05, 0.01)
@@ -36,8 +37,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture]) ->
 
 
 @pytest.fixture(scope="module")
-def config() -> PeerConfig:
-    return PeerConfig(
+def config() -> PeerRecipe:
+    return PeerRecipe(
         name="small",
         quality=1,
         lambdas=list(LAMBDAS),
@@ -58,25 +59,26 @@ def store(data: Path) -> PictureStore:
 
 
 def test_a_resumed_run_equals_an_unbroken_one(
-    config: PeerConfig, store: PictureStore, tmp_path: Path
+    config: PeerRecipe, store: PictureStore, tmp_path: Path
 ) -> None:
-    unbroken = PeerRun(config, LAMBDAS[0], 3)
-    losses = [unbroken.train_step(store) for _ in range(2)]
+    unbroken = PeerRun(config, store, LAMBDAS[0], 3)
+    losses = [unbroken.train_step() for _ in range(2)]
     unbroken.save(tmp_path / "checkpoint.pt")
-    losses.append(unbroken.train_step(store))
-    resumed = PeerRun(config, LAMBDAS[0], 3)
+    losses.append(unbroken.train_step())
+    resumed = PeerRun(config, store, LAMBDAS[0], 3)
     resumed.load(tmp_path / "checkpoint.pt")
     assert resumed.step == 2
     assert resumed.cpu_seconds > 0
-    assert resumed.train_step(store) == losses[2]
+    assert resumed.train_step() == losses[2]
     pairs = zip(unbroken.model.parameters(), resumed.model.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_a_run_is_a_curve_of_real_strings(config: PeerConfig, data: Path, tmp_path: Path) -> None:
+def test_a_run_is_a_curve_of_real_strings(config: PeerRecipe, data: Path, tmp_path: Path) -> None:
     """Each further point goes on from the first, whose steps and hours are behind it too."""
-    made = train_peer(config, data, tmp_path / "run", tmp_path / "curves", workers=1)
-    assert PeerCurve.read(tmp_path / "curves" / "small.json") == made
+    places = Places(data, tmp_path / "run", tmp_path / "curves", workers=1)
+    config.carry_out(places)
+    made = PeerCurve.read(tmp_path / "curves" / "small.json")
     by_lambda = {point.lmbda: point for point in made.points}
     assert set(by_lambda) == set(LAMBDAS)
     first, second = (by_lambda[one] for one in LAMBDAS)
@@ -85,12 +87,14 @@ def test_a_run_is_a_curve_of_real_strings(config: PeerConfig, data: Path, tmp_pa
     assert [point.bpp for point in made.points] == sorted(point.bpp for point in made.points)
     assert all(point.bpp > 0 and 5 < point.psnr < 60 for point in made.points)
     # Nothing is left to do: the same again, from the checkpoints alone.
-    again = train_peer(config, data, tmp_path / "run", tmp_path / "curves", workers=1)
-    assert again == made
+    config.carry_out(places)
+    assert PeerCurve.read(tmp_path / "curves" / "small.json") == made
 
 
-def test_a_picture_is_coded_at_its_true_size(config: PeerConfig, kodak: dict[str, Picture]) -> None:
-    model = PeerRun(config, LAMBDAS[0], 1).model.eval()
+def test_a_picture_is_coded_at_its_true_size(
+    config: PeerRecipe, store: PictureStore, kodak: dict[str, Picture]
+) -> None:
+    model = PeerRun(config, store, LAMBDAS[0], 1).model.eval()
     model.update(force=True)
     picture = next(iter(kodak.values()))[:70, :90]
     size, decoded = coded(model, picture)

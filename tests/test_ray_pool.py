@@ -37,10 +37,10 @@ from receiver.decoders.interface import SwapError
 from receiver.decoders.worker import DecodingSettings, PictureFormat
 from receiver.settings import ReceiveSettings
 from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, End, Frame, Key
+from shared.bundle import Manifest, save_bundle, shipped_bundle
 from shared.codecs import Codec, get_codec, load_codec
-from shared.codecs.base import shipped_bundle
+from shared.codecs.loading import load_bundle
 from shared.errors import BundleError, LimitError
-from shared.generator_bundle import load_generator_bundle, save_generator_bundle
 from shared.pictures import Picture
 from shared.wire.v1 import types_pb2 as wire
 from tests.conftest import GOLDEN
@@ -77,10 +77,11 @@ def blob(kodak: dict[str, Picture]) -> bytes:
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose generator makes a picture of its own out of the same stream."""
     folder = tmp_path_factory.mktemp("bundles") / "newer"
-    bundle = load_generator_bundle(shipped_bundle("none"))
-    bias = bundle.tensors["generator.picture_part.0.bias"]
-    tensors = bundle.tensors | {"generator.picture_part.0.bias": bias + 0.1}
-    save_generator_bundle(folder, bundle.manifest, tensors)
+    bundle = load_bundle(shipped_bundle("none"))
+    assert isinstance(bundle.manifest, Manifest)
+    last = "g_s.body.13.0.bias"
+    tensors = bundle.tensors | {last: bundle.tensors[last] + 0.1}
+    save_bundle(folder, bundle.manifest, tensors, packed=True)
     return folder
 
 
@@ -189,7 +190,7 @@ def test_pool_says_what_it_decodes_and_shows_how(blob: bytes) -> None:
         ours = RayPool(SPEC, NAMESPACE)
         codecs = {one.name: one for one in await ours.start()}
         assert set(codecs) == {"base", "ssa"}
-        assert codecs["ssa"].model_id == get_codec("none").model_id
+        assert codecs["ssa"].model_id == get_codec("base").decoder.model_id
         seen = await ours.inspect(blob, WORDS)
         assert seen.bits.shape == (12, 16)
         assert seen.bits.sum() == pytest.approx(8 * len(blob), rel=0.5)

@@ -8,7 +8,7 @@ import torch
 
 from shared.entropy import scale_branch
 from shared.entropy.scale_branch import IntegerConv, IntegerScaleBranch
-from shared.networks.transforms import HyperpriorSize
+from shared.latents.hyperprior import HyperpriorSize
 from training.scale_branch import ScaleBranch
 
 SIZE = HyperpriorSize(levels=3, hyper_latent=12, latent=10, scale_hidden=(8, 6))
@@ -88,7 +88,7 @@ def test_export_computes_what_was_trained() -> None:
     z = torch.randint(-20, 21, (1, 12, 6, 7))
     for quality in range(3):
         learned = twin(z.float(), torch.tensor([quality])).clamp(0, 63)
-        difference = (branch(z, quality).float() - learned).abs()
+        difference = (branch.picture(z, quality).float() - learned).abs()
         assert difference.max() <= 1
         assert (difference > 0).float().mean() < 0.01
 
@@ -96,9 +96,9 @@ def test_export_computes_what_was_trained() -> None:
 def test_quality_and_clamp_reach_the_output() -> None:
     branch = IntegerScaleBranch.from_tensors(trained_twin().export())
     z = torch.randint(-20, 21, (1, 12, 6, 7))
-    assert not torch.equal(branch(z, 0), branch(z, 1))
-    assert torch.equal(branch(z * 1000, 0), branch((z * 1000).clamp(-127, 127), 0))
-    indices = branch(z, 0)
+    assert not torch.equal(branch.picture(z, 0), branch.picture(z, 1))
+    assert torch.equal(branch.picture(z * 1000, 0), branch.picture((z * 1000).clamp(-127, 127), 0))
+    indices = branch.picture(z, 0)
     assert indices.dtype == torch.uint8
     assert indices.shape == (1, 10, 24, 28)
     assert int(indices.max()) <= 63

@@ -51,6 +51,7 @@ def test_modes_tell_what_they_say() -> None:
         ("none", None, (1, 2)),
         ("matched", "one", (1, 2)),
         ("mismatched", "other", (1, 2)),
+        ("generic", "A photograph.", (1, 2)),
         ("caption-1", "one", (1, 2)),
         ("caption-2", "two", (0, 2)),
         ("caption-3", "three", (0, 1)),

@@ -14,32 +14,29 @@ import yaml
 from PIL import Image
 
 from cluster.feeds import KODAK_FEED
-from shared.codecs import get_codec, load_codec
-from shared.codecs.base import HyperpriorCodec
-from shared.codecs.interface import TextPlacement
-from shared.codecs.ssa import SsaCodec
+from shared.bundle import shipped_bundle
+from shared.codecs import TextPlacement, load_codec
 from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.networks.guard import Guard
 from shared.networks.matcher import MatcherSize
 from shared.pictures import Picture, picture_from_bytes
+from tests.codecs import Whole, whole
 from training.captioned import CAPTIONS, CaptionedPictures
-from training.command import Places, train_command
+from training.command import Places, read_recipe, train_command
+from training.generator_data import GeneratorData
 from training.guard import TRUSTS, GuardConfig, TrustCurves, fit_trust, train_guard
-from training.stage2 import GeneratorData, Stage2Run
-from training.stage2_config import Stage2Config
-from training.stage2_run import feature_perceptual
+from training.recipes.generator import GeneratorRecipe, GeneratorRun
 
 SIDE = 64
 SMALL_GUARD = MatcherSize(widths=(8, 8, 16, 16, 24), channels=1)
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 
 
-def config(**changes: object) -> Stage2Config:
+def config(**changes: object) -> GeneratorRecipe:
     settings = {
         "name": "ssa",
-        "levels": [{"quality": 1}, {"quality": 3}],
-        "size": {"levels": 2},
+        "size": {"g_s": {"levels": 2, "coarse_blocks": 4}},
         "train": "*.parquet",
         "validation": "*.parquet",
         "held_out": 2,
@@ -49,7 +46,7 @@ def config(**changes: object) -> Stage2Config:
         "adversarial_steps": 2,
         "warmup_steps": 1,
     }
-    return Stage2Config.model_validate(settings | changes)
+    return GeneratorRecipe.model_validate(settings | changes)
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +64,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stream() -> HyperpriorCodec:
-    codec = get_codec("base")
-    assert isinstance(codec, HyperpriorCodec)
-    return codec
+def stream() -> Whole:
+    return whole(shipped_bundle("base"))
 
 
 @pytest.fixture(scope="module")
-def data(folder: Path, stream: HyperpriorCodec) -> GeneratorData:
+def data(folder: Path, stream: Whole) -> GeneratorData:
     pictures = CaptionedPictures.load(folder, "*.parquet", folder / "cache", "minilm", 1)
-    return GeneratorData.load(config(), stream, pictures, folder / "cache")
-
-
-def fresh(stream: HyperpriorCodec, settings: Stage2Config) -> Stage2Run:
-    perceptual = feature_perceptual(settings.features, torch.device("cpu"))
-    return Stage2Run(settings, stream.g_s, perceptual, torch.device("cpu"))
+    return GeneratorData.load(stream.encoder, 2, pictures, folder / "cache")
 
 
 def test_captions_come_as_vectors_five_a_picture(data: GeneratorData, folder: Path) -> None:
@@ -94,53 +84,45 @@ def test_captions_come_as_vectors_five_a_picture(data: GeneratorData, folder: Pa
     np.testing.assert_array_equal(again.vectors, data.pictures.vectors)
 
 
-def test_latents_are_those_that_a_receiver_sees(
-    data: GeneratorData, stream: HyperpriorCodec
-) -> None:
-    ssa = get_codec("ssa")
-    assert isinstance(ssa, SsaCodec)
-    level = config().levels[1]
-    quality = ssa.levels.index(level)
-    blob = ssa.encode(data.pictures.pictures[3], quality).blob
-    seen = stream.latents.reconstruct(stream.unseal(ssa.open(blob), level.quality), level.quality)
+def test_latents_are_those_that_a_receiver_sees(data: GeneratorData, stream: Whole) -> None:
+    container = stream.decoder.open(stream.encode(data.pictures.pictures[3], 1).blob)
+    seen = stream.decoder.latents(stream.decoder.symbols(container), container.header)
     np.testing.assert_allclose(data.latents[1][3], seen[0].numpy(), atol=2e-2, rtol=2e-3)
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(
-    data: GeneratorData, stream: HyperpriorCodec, tmp_path: Path
-) -> None:
+def test_a_resumed_run_ends_where_an_unbroken_one_does(data: GeneratorData, tmp_path: Path) -> None:
     settings = config()
-    whole, broken = fresh(stream, settings), fresh(stream, settings)
-    before = [p.detach().clone() for p in whole.generator.parameters()]
-    for _ in range(settings.steps):
-        whole.train_step(data)
+    unbroken, broken = GeneratorRun(settings, data), GeneratorRun(settings, data)
+    before = [p.detach().clone() for p in unbroken.parts.g_s.parameters()]
+    for _ in range(unbroken.steps):
+        unbroken.train_step()
     for stop in (2, 4, 5):
         while broken.step < stop:
-            broken.train_step(data)
+            broken.train_step()
         broken.save(tmp_path / "checkpoint.pt")
-        broken = fresh(stream, settings)
+        broken = GeneratorRun(settings, data)
         broken.load(tmp_path / "checkpoint.pt")
-    while broken.step < settings.steps:
-        broken.train_step(data)
-    for mine, theirs in zip(whole.averaged.parameters(), broken.averaged.parameters(), strict=True):
+    while broken.step < broken.steps:
+        broken.train_step()
+    for mine, theirs in zip(
+        unbroken.averaged.parameters(), broken.averaged.parameters(), strict=True
+    ):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
     moved = [
         not torch.equal(old, new)
-        for old, new in zip(before, whole.generator.parameters(), strict=True)
+        for old, new in zip(before, unbroken.parts.g_s.parameters(), strict=True)
     ]
     assert sum(moved) > 0.9 * len(moved)
 
 
-def test_between_the_phases_the_discriminator_learns_alone(
-    data: GeneratorData, stream: HyperpriorCodec
-) -> None:
+def test_between_the_phases_the_discriminator_learns_alone(data: GeneratorData) -> None:
     settings = config(distortion_steps=1, discriminator_steps=1, adversarial_steps=1)
-    run = fresh(stream, settings)
+    run = GeneratorRun(settings, data)
     learnt = []
-    for _ in range(settings.steps):
-        models = (run.generator, run.discriminator)
+    for _ in range(run.steps):
+        models = (run.parts.g_s, run.discriminator)
         before = [[p.detach().clone() for p in model.parameters()] for model in models]
-        assert run.train_step(data) > 0
+        assert run.train_step() > 0
         learnt.append(
             tuple(
                 any(not torch.equal(p, q) for p, q in zip(old, model.parameters(), strict=True))
@@ -150,20 +132,41 @@ def test_between_the_phases_the_discriminator_learns_alone(
     assert learnt == [(True, False), (False, True), (True, True)]
 
 
-def test_the_twin_is_never_told_anything(data: GeneratorData, stream: HyperpriorCodec) -> None:
-    twin = fresh(stream, config(generator_text=False, discriminator_text=False))
-    batch = data.draw(twin.config, 0, twin.device)
+def test_the_twin_is_never_told_anything(data: GeneratorData) -> None:
+    twin = GeneratorRun(config(generator_text=False, discriminator_text=False), data)
+    batch = data.draw(twin.how, 0, 2)
+    assert batch.captions is not None
     assert bool(batch.captions.abs().sum(1).gt(0).all())
-    assert float(twin.words(batch.captions).text.abs().max()) == 0
-    told = fresh(stream, config())
-    assert torch.equal(told.words(batch.captions).text, batch.captions)
+    assert float(twin.given(batch).text.abs().max()) == 0
+    told = GeneratorRun(config(), data)
+    assert torch.equal(told.given(batch).text, batch.text)
 
 
 def test_both_variants_see_the_same_pictures(data: GeneratorData) -> None:
-    mine = data.draw(config(), 7, torch.device("cpu"))
-    theirs = data.draw(config(generator_text=False), 7, torch.device("cpu"))
+    runs = [GeneratorRun(config(generator_text=told), data) for told in (True, False)]
+    mine, theirs = (run.draw(7, "distortion").batch for run in runs)
     assert torch.equal(mine.x, theirs.x)
     assert torch.equal(mine.quality, theirs.quality)
+
+
+def test_settling_begins_between_the_start_and_what_was_learnt(data: GeneratorData) -> None:
+    """And sees pictures of other scales, which have no words, among the captioned ones."""
+    settings = config(
+        settling_steps=1, settling_share=0.5, settling_weights=(1.0, 2.0), scaled=1, batch=3
+    )
+    run = GeneratorRun(settings, data, data)
+    name = "body.0.weight"
+    start = run.parts.g_s.state_dict()[name].clone()
+    for _ in range(run.steps - 1):
+        run.train_step()
+    learnt = run.averaged.state_dict()[name].clone()
+    (*_, phase) = run.phases
+    assert phase.begin is not None
+    phase.begin()
+    torch.testing.assert_close(run.parts.g_s.state_dict()[name], (start + learnt) / 2)
+    assert run.train_step() > 0
+    assert run.done["settling"] == 1
+    assert len(run.draw(run.step, "settling").batch.x) == 3
 
 
 def test_train_command_makes_a_codec(folder: Path, tmp_path: Path) -> None:
@@ -174,7 +177,6 @@ def test_train_command_makes_a_codec(folder: Path, tmp_path: Path) -> None:
     train_command(path, places)
     assert (tmp_path / "run" / "distortion.pt").exists()
     codec = load_codec("ssa", tmp_path / "bundle")
-    assert isinstance(codec, SsaCodec)
     assert codec.text is TextPlacement.DECODER
     picture: Picture = picture_from_bytes(next(iter(read_feed(KODAK_FEED))).image)[:64, :64]
     assert codec.decode(codec.encode(picture, 1).blob, "A door.").picture.shape == picture.shape
@@ -182,31 +184,34 @@ def test_train_command_makes_a_codec(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SidewireError, match="beta: Extra inputs"):
         train_command(path, places)
     path.write_text(yaml.safe_dump(settings | {"kind": "poem"}))
-    with pytest.raises(SidewireError, match="kind is 'poem'"):
+    with pytest.raises(SidewireError, match="kind is 'poem', known are rate-distortion, generator"):
         train_command(path, places)
 
 
 def test_shipped_configurations_are_valid() -> None:
     for name in ("ssa", "none", "colour"):
-        settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-        assert settings.pop("kind") == "generator"
-        loaded = Stage2Config.model_validate(settings)
-        assert loaded.generator_text is (name != "none")
-        assert loaded.size.levels == len(loaded.levels)
-        rates = np.array([loaded.rate_factor(step) for step in range(loaded.steps)])
-        waits = slice(loaded.distortion_steps, loaded.adversarial_from)
-        assert not rates[waits].any()
-        assert np.delete(rates, waits).min() > 0
-        assert rates.max() <= 1
+        recipe = read_recipe(CONFIGS / f"{name}.yaml")
+        assert isinstance(recipe, GeneratorRecipe)
+        assert recipe.generator_text is (name != "none")
+    mine, twin = (read_recipe(CONFIGS / f"{name}.yaml").model_dump() for name in ("ssa", "none"))
+    differing = {key for key, value in mine.items() if twin[key] != value}
+    assert differing == {"name", "generator_text", "discriminator_text"}
+
+
+def test_steps_count_where_they_were_made(data: GeneratorData) -> None:
+    run = GeneratorRun(config(), data)
+    for _ in range(5):
+        run.train_step()
+    assert run.done == {"distortion": 3, "discriminator": 1, "adversarial": 1}
 
 
 # The guard
 
 
-def test_a_guard_learns_which_words_belong(data: GeneratorData, stream: HyperpriorCodec) -> None:
-    run = fresh(stream, config())
+def test_a_guard_learns_which_words_belong(data: GeneratorData) -> None:
+    run = GeneratorRun(config(), data)
     settings = GuardConfig(size=SMALL_GUARD, steps=60, batch=6, warmup_steps=2, fit_steps=5)
-    guard = train_guard(run, data, settings)
+    guard = train_guard(run.guard_data(), settings)
     index = np.arange(6)
     own = data.pictures.vectors[index, 0]
     told = np.ones(6, np.bool_)
@@ -214,6 +219,8 @@ def test_a_guard_learns_which_words_belong(data: GeneratorData, stream: Hyperpri
     with torch.no_grad():
         for captions in (own, np.roll(own, 3, 0)):
             batch = data.batch(index, index % 2, captions, told, run.device)
+            assert batch.y_hat is not None
+            assert batch.text is not None
             thumbnail = run.averaged.thumbnail(batch.y_hat, batch.quality, guard.side)
             scores.append(float(guard.score(thumbnail, batch.text).mean()))
     assert scores[0] > scores[1] + 0.1

@@ -1,0 +1,158 @@
+"""docs/add-a-system.md, step by step: a system of one file and one recipe goes the whole way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from cluster.trials.processes import command, receiver, result
+from shared.bundle import Manifest, save_bundle
+from shared.codecs import ToldEncoder, get_codec, load_encoder
+from shared.codecs.loading import load_bundle
+from shared.feed import read_feed
+from shared.pictures import picture_from_bytes, read_picture
+from shared.systems.catalogue import ENVIRONMENT, systems
+from tests.demo_feed import write_demo_feed
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "add-a-system.md"
+SYSTEM, RECIPE = HERE / "toy_system.py", HERE / "toy.yaml"
+QUALITY = 1
+
+
+def run(*words: object) -> str:
+    done = subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small pictures with captions; one is broken."""
+    return write_demo_feed(tmp_path_factory.mktemp("feed") / "feed.parquet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator[Path]:
+    """The rows known here and in every process that is started; both systems trained for a few steps."""
+    weights = tmp_path_factory.mktemp("toy")
+    patch = pytest.MonkeyPatch()
+    patch.setenv(ENVIRONMENT, "tests.toy_system")
+    patch.setenv("TOY_WEIGHTS", str(weights))
+    patch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    )
+    systems.cache_clear()
+    get_codec.cache_clear()
+    data = tmp_path_factory.mktemp("data")
+    whole = [row for row in read_feed(feed) if row.id != "broken"]
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    rows = [{"id": r.id, "image": r.image, "captions": list(r.captions)} for r in whole]
+    pq.write_table(pa.Table.from_pylist(rows), data / "pictures.parquet")
+    recipe = yaml.safe_load(RECIPE.read_text())
+    twin = weights / "twin.yaml"
+    twin.write_text(yaml.safe_dump(recipe | {"system": "toy-none", "told": "nowhere"}))
+    for config, name in ((RECIPE, "toy"), (twin, "toy-none")):
+        run(
+            "train",
+            config,
+            "--data",
+            data,
+            "--out",
+            weights / f"run-{name}",
+            "--bundle",
+            weights / name,
+        )
+    _speak_up(weights / "toy")
+    yield weights
+    patch.undo()
+    systems.cache_clear()
+    get_codec.cache_clear()
+
+
+def _speak_up(folder: Path) -> None:
+    """A few steps move the text's layers by too little for a symbol: make them louder."""
+    bundle = load_bundle(folder)
+    assert isinstance(bundle.manifest, Manifest)
+    torch.manual_seed(0)
+    name = "g_a.at.latent.beta.outer.weight"
+    tensors = bundle.tensors | {name: torch.randn_like(bundle.tensors[name]) * 0.5}
+    save_bundle(folder, bundle.manifest, tensors, packed=False)
+
+
+def told_blob(feed: Path, name: str, caption: str | None) -> bytes:
+    (row,) = (row for row in read_feed(feed) if row.id == name)
+    encoder = load_encoder("toy")
+    assert isinstance(encoder, ToldEncoder)
+    return encoder.encode_told(picture_from_bytes(row.image), QUALITY, caption).blob
+
+
+def test_it_is_one_file_and_one_recipe_and_the_page_shows_them() -> None:
+    assert len(SYSTEM.read_text().splitlines()) <= 80
+    page = PAGE.read_text()
+    assert SYSTEM.read_text() in page
+    assert RECIPE.read_text() in page
+
+
+def test_the_words_change_its_bits(feed: Path) -> None:
+    (row,) = (row for row in read_feed(feed) if row.id == "kodim03")
+    told, silent = (told_blob(feed, "kodim03", text) for text in (row.captions[0], None))
+    assert told != silent
+    assert told_blob(feed, "kodim03", row.captions[0]) == told
+
+
+def test_captions_reach_the_sender_over_real_sockets(feed: Path, tmp_path: Path) -> None:
+    """What is decoded is what an encoder makes that was told the feed's caption."""
+    sink = tmp_path / "sink"
+    with receiver(tmp_path / "state", "--sink", sink) as running:
+        sent = result(
+            [
+                *("send", "--feed", feed, "--codec", "toy", "--quality", QUALITY),
+                *("--images", running.images, "--state", tmp_path / "journal"),
+            ]
+        )
+        assert sent["decoded_no_text"] == 4
+    found = {path.stem.partition("-")[2] or path.stem: path for path in sink.rglob("*.png")}
+    (name,) = (key for key in found if "kodim07" in key)
+    (row,) = (row for row in read_feed(feed) if row.id == "kodim07")
+    told, silent = (
+        get_codec("toy").decode(told_blob(feed, "kodim07", text)).picture.astype(int)
+        for text in (row.captions[0], None)
+    )
+    seen = read_picture(found[name]).astype(int)
+    assert np.abs(seen - told).max() <= 1
+    assert np.abs(seen - silent).max() > 1
+
+
+def test_it_is_evaluated_against_its_twin(feed: Path, tmp_path: Path) -> None:
+    said = run(
+        *("eval", "--feed", feed, "--codecs", "toy,toy-none", "--qualities", QUALITY),
+        *("--text", "matched,none", "--out", tmp_path, "--no-matching", "--json"),
+    )
+    rows = {(row["codec"], row["text"]): row for row in json.loads(said)}
+    assert set(rows) == {("toy", "matched"), ("toy", "none"), ("toy-none", "none")}
+    assert rows["toy", "matched"]["bpp"] != rows["toy", "none"]["bpp"]
+    # What the encoder alone was told does not travel, and costs nothing on the way.
+    assert rows["toy", "matched"]["caption_bpp"] == 0
+
+
+def test_the_demo_shows_it(feed: Path, tmp_path: Path) -> None:
+    run(
+        *("demo", "--headless", "--feed", feed, "--codec", "toy", "--quality", QUALITY),
+        *("--decoder", "processes", "--rate", 5, "--report", tmp_path / "report"),
+    )
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (found["frames_decoded"], found["lost"], found["duplicated"]) == (4, 0, 0)
+    streams = {path.read_bytes() for path in (tmp_path / "report" / "streams").glob("*.swi")}
+    (row,) = (row for row in read_feed(feed) if row.id == "kodim12")
+    assert told_blob(feed, "kodim12", row.captions[0]) in streams
