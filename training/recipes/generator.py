@@ -38,6 +38,7 @@ from training.recipe import Places, Recipe, levels_line, provenance
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.scales import cut_at_scales
 from training.terms.adversarial import adversarial_moves
+from training.terms.grid import Grid
 from training.terms.mse import Mse
 from training.terms.step import Batch, Step
 
@@ -74,6 +75,7 @@ class GeneratorRecipe(Recipe["Data"]):
     settling_weights: tuple[float, ...] = Field(
         (), description="factors on k_M by level while settling; empty for 1"
     )
+    grid_weight: float = Field(0.0, ge=0, description="of the grid term while settling")
     scales: str = Field("", description="glob of pictures without captions, for other scales")
     scaled: int = Field(3, ge=0, description="pictures of a batch that are of other scales")
     learning_rate: float = Field(1e-3, gt=0)
@@ -231,7 +233,8 @@ class GeneratorRun(Run[Step]):
             ]
             factors = recipe.settling_weights or (1.0,) * self.parts.levels
             mse = Mse(recipe.distortion_weight * torch.tensor(factors))
-            moves = adversarial_moves(recipe, g, d, self.discriminator, [mse], schedule)
+            terms = [mse, Grid(recipe.grid_weight)]
+            moves = adversarial_moves(recipe, g, d, self.discriminator, terms, schedule)
             phases.append(Phase("settling", recipe.settling_steps, moves, self._begin_settling))
         return phases
 
