@@ -16,6 +16,7 @@ from PIL import Image
 from cluster.feeds import KODAK_FEED
 from shared.bundle import shipped_bundle
 from shared.codecs import TextPlacement, load_codec
+from shared.codecs.parts import Pass
 from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.networks.guard import Guard
@@ -27,6 +28,8 @@ from training.command import Places, read_recipe, train_command
 from training.generator_data import GeneratorData
 from training.guard import TRUSTS, GuardConfig, TrustCurves, fit_trust, train_guard
 from training.recipes.generator import GeneratorRecipe, GeneratorRun
+from training.terms.grid import Grid
+from training.terms.step import Batch, Step
 
 SIDE = 64
 SMALL_GUARD = MatcherSize(widths=(8, 8, 16, 16, 24), channels=1)
@@ -203,6 +206,20 @@ def test_steps_count_where_they_were_made(data: GeneratorData) -> None:
     for _ in range(5):
         run.train_step()
     assert run.done == {"distortion": 3, "discriminator": 1, "adversarial": 1}
+
+
+def test_the_grid_term_sees_a_fixed_pattern_and_nothing_else() -> None:
+    def term(error: torch.Tensor) -> float:
+        batch = Batch(torch.full((1, 3, 64, 64), 0.5), torch.zeros(1, dtype=torch.int64))
+        made = Pass(batch.x + error, torch.zeros(1), None)
+        return Grid(1.0)(Step(0, batch, lambda _: made, learns=False)).item()
+
+    pattern = torch.zeros(4, 4)
+    pattern[::2, ::2] = 4 / 255
+    assert term(pattern.repeat(16, 16)) == pytest.approx(16 * (1 / 4 - 1 / 16))
+    assert term(torch.full((64, 64), 4 / 255)) == pytest.approx(0, abs=1e-6)
+    noise = torch.randn(64, 64, generator=torch.Generator().manual_seed(0)) * 4 / 255
+    assert term(noise) < 16 / 32
 
 
 # The guard

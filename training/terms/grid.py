@@ -4,7 +4,7 @@ A generator that ends in a pixel shuffle of 4 can answer texture with a fixed pa
 squared error hardly minds and a patch discriminator likes. The error's 16 phases, each averaged over a
 region, should be equal; their variance is the energy of such a pattern::
 
-    L = w * 255**2 * mean over regions and channels of Var_phase(mean over the region of e_phase),   e = x_hat - x
+    L = w * 255**2 * mean over regions and channels of Var_phase(mean of e_phase),   e = x_hat - x
 """
 
 from __future__ import annotations
