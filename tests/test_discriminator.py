@@ -7,13 +7,6 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from training.adversarial import (
-    discriminator_loss,
-    frozen,
-    generator_loss,
-    mismatched_rows,
-    three_part_loss,
-)
 
 from shared.errors import LimitError
 from training.discriminator import (
@@ -21,6 +14,13 @@ from training.discriminator import (
     DiscriminatorSize,
     paper_discriminator,
     small_discriminator,
+)
+from training.terms.adversarial import (
+    discriminator_loss,
+    frozen,
+    generator_loss,
+    mismatched_rows,
+    three_part_loss,
 )
 
 LATENT, WORDS = 4, 3

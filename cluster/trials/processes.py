@@ -17,7 +17,7 @@ from typing import Any, Self
 
 __all__ = ["Ends", "Program", "Receiver", "command", "receiver", "result", "state_of"]
 
-STOP_SECONDS = 60
+STOP_SECONDS = 180
 
 
 def command(*words: object) -> list[str]:

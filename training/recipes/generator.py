@@ -40,7 +40,7 @@ from training.scales import cut_at_scales
 from training.terms.adversarial import adversarial_moves
 from training.terms.grid import Grid
 from training.terms.mse import Mse
-from training.terms.step import Batch, Step
+from training.terms.step import Batch, Step, Term
 
 __all__ = ["GeneratorRecipe", "GeneratorRun"]
 
@@ -233,7 +233,7 @@ class GeneratorRun(Run[Step]):
             ]
             factors = recipe.settling_weights or (1.0,) * self.parts.levels
             mse = Mse(recipe.distortion_weight * torch.tensor(factors))
-            terms = [mse, Grid(recipe.grid_weight)]
+            terms: list[Term] = [mse, Grid(recipe.grid_weight)]
             moves = adversarial_moves(recipe, g, d, self.discriminator, terms, schedule)
             phases.append(Phase("settling", recipe.settling_steps, moves, self._begin_settling))
         return phases

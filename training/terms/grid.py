@@ -33,5 +33,8 @@ class Grid:
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
         error = F.pixel_unshuffle(step.out.x_hat - step.batch.x, PERIOD)
-        phases = F.avg_pool2d(error, REGION, REGION // 2).unflatten(1, (3, PERIOD**2))
-        return self.weight * 255**2 * phases.var(2, correction=0).mean()
+        means = F.avg_pool2d(error, REGION, REGION // 2)
+        batch, _, height, width = means.shape
+        phases = means.view(batch, 3, PERIOD**2, height, width)
+        energy: Tensor = phases.var(2, correction=0).mean()
+        return self.weight * 255**2 * energy
