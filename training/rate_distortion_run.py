@@ -23,8 +23,8 @@ from training.fresh import fresh_parts
 from training.integers import Integers, IntegerStep
 from training.muon import Muon, matrices_of
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
-from training.terms.adversarial import adversarial_moves
-from training.terms.mse import Mse
+from training.terms.adversarial import adversarial_moves, discriminator_learner
+from training.terms.mse import Mse, psnr
 from training.terms.rate import Rate
 from training.terms.step import Batch, Step, Term, sum_of
 
@@ -71,9 +71,7 @@ class RateDistortionRun(Run[Any]):
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
-            rate = recipe.discriminator_rate
-            optimiser = torch.optim.AdamW(d.parameters(), rate, betas=(0.5, 0.9), weight_decay=0.0)
-            learners["d"] = Learner([optimiser])
+            learners["d"] = discriminator_learner(d, recipe.discriminator_rate)
             moves = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
             phases.append(Phase("adversarial", recipe.adversarial_steps, moves))
         if self.integers is not None:
@@ -197,7 +195,6 @@ class RateDistortionRun(Run[Any]):
             out = self.forward(model, seen)
             assert out.bits is not None
             rates += out.bits.cpu().numpy() / (seen.x.shape[2] * seen.x.shape[3])
-            error = (out.x_hat.clamp(0, 1) - seen.x).square().flatten(1).mean(1)
-            values += -10 * torch.log10(error).cpu().numpy()
+            values += psnr(out.x_hat, seen.x).cpu().numpy()
         model.train()
         return (rates / len(batches)).tolist(), (values / len(batches)).tolist()

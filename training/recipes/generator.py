@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from shared.bundle import Manifest, read_bundle, save_bundle
 from shared.codecs.loading import bundle_folder, encoder_of
@@ -37,9 +36,9 @@ from training.muon import muon_and_adamw
 from training.recipe import Places, Recipe, levels_line, provenance
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.scales import cut_at_scales
-from training.terms.adversarial import adversarial_moves
+from training.terms.adversarial import adversarial_moves, discriminator_learner
 from training.terms.grid import Grid
-from training.terms.mse import Mse
+from training.terms.mse import Mse, psnr
 from training.terms.step import Batch, Step, Term
 
 __all__ = ["GeneratorRecipe", "GeneratorRun"]
@@ -195,16 +194,7 @@ class GeneratorRun(Run[Step]):
             "g": Learner(
                 muon_and_adamw(self.parts.g_s, recipe.learning_rate), recipe.clip_norm, self.average
             ),
-            "d": Learner(
-                [
-                    torch.optim.AdamW(
-                        self.discriminator.parameters(),
-                        lr=recipe.discriminator_rate,
-                        betas=(0.5, 0.9),
-                        weight_decay=0.0,
-                    )
-                ]
-            ),
+            "d": discriminator_learner(self.discriminator, recipe.discriminator_rate),
         }
         models = {
             "g": self.parts.g_s,
@@ -317,8 +307,7 @@ class GeneratorRun(Run[Step]):
                 for row, (captions, hears) in zip(values, modes, strict=True):
                     batch = data.batch(index, quality, captions[index], hears[index], self.device)
                     x_hat = self.generate(self.averaged, batch, self.given(batch)).x_hat
-                    error: Tensor = (x_hat.clamp(0, 1) - batch.x).square().flatten(1).mean(1)
-                    row[index] = -10 * torch.log10(error).cpu().numpy()
+                    row[index] = psnr(x_hat, batch.x).cpu().numpy()
             matched, none, mismatched = values.mean(1).tolist()
             rows.append((matched, none, mismatched))
         return rows

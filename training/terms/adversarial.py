@@ -28,6 +28,7 @@ __all__ = [
     "DiscriminatorLoss",
     "Fool",
     "adversarial_moves",
+    "discriminator_learner",
     "discriminator_loss",
     "frozen",
     "generator_loss",
@@ -195,6 +196,12 @@ class Adversary(Protocol):
     @property
     def adversarial_weight(self) -> float:
         """beta."""
+
+
+def discriminator_learner(discriminator: Discriminator, rate: float) -> Learner:
+    """D's side of the game descends by AdamW with short first moments, at ``rate``."""
+    parameters = discriminator.parameters()
+    return Learner([torch.optim.AdamW(parameters, rate, betas=(0.5, 0.9), weight_decay=0.0)])
 
 
 def adversarial_moves(
