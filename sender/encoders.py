@@ -19,7 +19,7 @@ from sender.encode_worker import (
 from sender.observer import UNSEEN, SendObserver
 from sender.sources import SourcePicture
 from sender.work_ahead import work_ahead
-from shared.bitstream.container import VERSION
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.errors import LimitError, SidewireError
 from shared.wire.v1.types_pb2 import CodecId
 from shared.workers import WorkerDiedError, WorkerProcess
@@ -162,7 +162,7 @@ class EncoderPool:
             await self.close()
             raise
         self._codec_id = CodecId(
-            name=terms.stream, bitstream_version=VERSION, model_id=terms.model_id
+            name=terms.stream, bitstream_version=BITSTREAM_VERSION, model_id=terms.model_id
         )
         self._told = terms.told
         for process in self._processes:
