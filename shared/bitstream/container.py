@@ -33,6 +33,7 @@ __all__ = ["BITSTREAM_VERSION", "Container", "Form", "symbols_crc32c"]
 
 #: What this build reads and writes, in a word for receivers and senders: version 1 had no short form.
 BITSTREAM_VERSION = 2
+CRC_BYTES = 4
 
 
 class Form(enum.Enum):
@@ -44,7 +45,7 @@ class Form(enum.Enum):
     @property
     def check_bytes(self) -> int:
         """The length of the check."""
-        return short_form.CHECK_BYTES if self is Form.SHORT else 4
+        return short_form.CHECK_BYTES if self is Form.SHORT else CRC_BYTES
 
     def check_of(self, crc32c: int) -> int:
         """The lowest bits of a checksum, as many as the form keeps."""
