@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from shared.bitstream.container import Container
 from shared.bundle import Bundle, Manifest, save_bundle, shipped_bundle
 from shared.codecs import Decoded, TextPlacement, get_codec, halves, load_decoder, load_encoder
 from shared.codecs.loading import load_bundle
@@ -135,7 +137,7 @@ def test_a_batch_is_what_its_pictures_are_alone(ssa: Whole, kodak: dict[str, Pic
     crops = [p[:h, :w] for p, (h, w) in zip(kodak.values(), shapes, strict=False)]
     blobs = [ssa.encode(crop, i % 4).blob for i, crop in enumerate(crops)]
     captions = [CAPTION, None, CAPTION, "A parrot."]
-    blobs[2:2] = [blobs[0][:-5], blobs[2][:-1] + bytes([blobs[2][-1] ^ 1])]
+    blobs[2:2] = [blobs[0][:5], blobs[2][:-1] + bytes([blobs[2][-1] ^ 1])]
     captions[2:2] = [CAPTION, None]
     outcomes = ssa.decoder.decode_batch(blobs, captions)
     assert isinstance(outcomes[2], ContainerError)
@@ -181,10 +183,11 @@ def test_foreign_streams_and_bundles_are_refused(
 ) -> None:
     with pytest.raises(UnknownCodecError, match="codec id 1"):
         ssa.decode(base_codec.encode(small, 1).blob)
-    blob = bytearray(ssa.encode(small, 1).blob)
-    blob[4] ^= 1
+    container = Container.from_bytes(ssa.encode(small, 1).blob)
+    foreign = bytes(byte ^ 1 for byte in container.header.model_id)
+    theirs = replace(container, header=replace(container.header, model_id=foreign))
     with pytest.raises(ModelMismatchError):
-        ssa.decode(bytes(blob))
+        ssa.decode(theirs.to_bytes())
     bundle = load_bundle(shipped_bundle("ssa"))
     assert isinstance(bundle.manifest, Manifest)
     golden = bundle.manifest.model_copy(update={"model_id": golden_codec.model_id.hex() + "0" * 56})
