@@ -84,11 +84,14 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     """h_a, h_mu, the integer scale branch, and tables from counts over training pictures."""
     latent = integers.latent
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
+    batches = (run.batch(step, group) for step in steps for group in run.groups)
     with torch.autocast(run.device.type, torch.bfloat16):
-        tables = fit_tables(latent, (run.analysed(run.batch(step)) for step in steps))
+        tables = fit_tables(latent, ((run.analysed(one), one.quality) for one in batches))
+    context = {} if latent.context is None else latent.context.state_dict()
     return (
         _on_cpu("h_a", latent.h_a.state_dict())
         | _on_cpu("h_mu", latent.h_mu.state_dict())
+        | _on_cpu("context", context)
         | _on_cpu("scale", integers.scale.export())
         | _on_cpu("tables", tables.to_tensors())
     )

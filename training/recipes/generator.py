@@ -198,7 +198,7 @@ class GeneratorRun(Run[Step]):
         }
         models = {
             "g": self.parts.g_s,
-            "average": self.average.model,
+            "average": self.average.module,
             "d": self.discriminator,
         }
         super().__init__(recipe.seed, self.draw, self._phases(learners), models, learners)
