@@ -15,7 +15,7 @@ from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
 
 if TYPE_CHECKING:
-    from shared.bitstream.container import Header
+    from shared.bitstream.container import Container
 
 __all__ = ["app", "main"]
 
@@ -39,16 +39,19 @@ Exit codes: 0 done, 1 bad input or something was refused,
 )
 
 
-def _described(header: Header) -> dict[str, str | int]:
-    """What a header says, for printing."""
+def _described(container: Container) -> dict[str, str | int]:
+    """What a container says of itself, for printing: model id and check as far as its form keeps them."""
     from shared.systems.catalogue import stream_name  # noqa: PLC0415
 
+    header = container.header
     return {
         "codec": stream_name(header.codec_id),
         "quality": header.quality,
         "width": header.width,
         "height": header.height,
+        "form": container.form.value,
         "model_id": header.model_id.hex(),
+        "check": container.form.shown(container.check),
     }
 
 
@@ -117,11 +120,12 @@ def decode(
         from shared.systems.catalogue import decoders_of, stream_name  # noqa: PLC0415
 
         blob = read_stream(source)
-        header = Container.from_bytes(blob).header
-        decoder = load_decoder(codec or decoders_of(stream_name(header.codec_id))[0], bundle)
+        container = Container.from_bytes(blob)
+        stream = stream_name(container.header.codec_id)
+        decoder = load_decoder(codec or decoders_of(stream)[0], bundle)
         decoded = decode_to_file(blob, target, decoder, caption)
         note = decoder.caption_note(caption)
-    values: dict[str, object] = {"file": str(target), **_described(header)}
+    values: dict[str, object] = {"file": str(target), **_described(container)}
     if decoded.symbols_crc32c is not None:
         values["symbols_crc32c"] = f"{decoded.symbols_crc32c:08x}"
     if decoded.trust is not None:
@@ -143,15 +147,14 @@ def inspect(
 
         blob = read_stream(source)
         container = Container.from_bytes(blob)
-        header = container.header
-        described = _described(header)
+        header, payload_bytes = container.header, len(container.stored)
+        described = _described(container)
     values = {
         "file": str(source),
         **described,
-        "symbols_crc32c": f"{container.crc32c:08x}",
         "bytes": len(blob),
-        "payload_bytes": len(container.payload),
-        "container_bytes": len(blob) - len(container.payload),
+        "payload_bytes": payload_bytes,
+        "container_bytes": len(blob) - payload_bytes,
         "bpp": 8 * len(blob) / (header.width * header.height),
     }
     print_result(values, json)

@@ -24,7 +24,7 @@ LARGEST_REVISION = (1 << 31) - 1
 LONGEST_TTL = 10 * 365 * 86400.0
 LONGEST_LANGUAGE = 35  # BCP 47's own example of a longest tag
 
-#: Codec name and model id, as in a container's header.
+#: Codec name and model id, the latter whole.
 Model = tuple[str, bytes]
 
 
@@ -99,7 +99,7 @@ class Admission:
             name = stream_name(header.codec_id)
         except UnknownCodecError as error:
             raise WireError(Reason.MODEL_UNKNOWN, str(error), codec_id=header.codec_id) from None
-        if (name, header.model_id) not in self.models:
+        if not any(name == known and header.is_of(model_id) for known, model_id in self.models):
             raise WireError(
                 Reason.MODEL_UNKNOWN,
                 f"codec {name} with model {header.model_id.hex()} is not among those decoded here",

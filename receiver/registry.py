@@ -168,15 +168,19 @@ class Registry:
             )
 
     def _check_models(self, codecs: Sequence[types_pb2.CodecId]) -> None:
-        models = self.terms.models
+        if self.terms.any_model:
+            return
         for codec in codecs:
-            if models is not None and (codec.name, codec.model_id) not in models:
+            if not any(_reads(ours, codec) for ours in self.terms.codecs):
                 name, model_id = codec.name[:MOST_SHOWN], codec.model_id[:MOST_SHOWN].hex()
+                version = codec.bitstream_version
                 raise WireError(
                     Reason.MODEL_UNKNOWN,
-                    f"codec {name} with model {model_id} is not among those decoded here",
+                    f"codec {name} with model {model_id} in version {version} of the bitstream"
+                    " is not among those decoded here",
                     codec=name,
                     model_id=model_id,
+                    bitstream_version=version,
                 )
 
     def _same_text_encoder(self, codecs: Sequence[types_pb2.CodecId]) -> bool:
@@ -282,6 +286,12 @@ def check_channel(channel: int) -> None:
     """Raise MALFORMED where ``channel`` is neither pictures nor captions."""
     if channel not in (types_pb2.CHANNEL_IMAGES, types_pb2.CHANNEL_CAPTIONS):
         raise malformed("channel", "must be CHANNEL_IMAGES or CHANNEL_CAPTIONS")
+
+
+def _reads(ours: types_pb2.CodecId, theirs: types_pb2.CodecId) -> bool:
+    """Whether what a sender is going to send can be decoded: of the same model, and no newer a bitstream."""
+    same_model = (ours.name, ours.model_id) == (theirs.name, theirs.model_id)
+    return same_model and theirs.bitstream_version <= ours.bitstream_version
 
 
 def _after(row: StreamRow) -> int:

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
 from shared.pictures import picture_from_bytes
@@ -45,11 +43,13 @@ class EncoderTerms:
     """What an encoding process says of its encoder.
 
     Attributes:
-        probe: the container of a black pixel.
+        stream: name of the streams that it writes.
+        model_id: of those, whole: a short container does not tell it.
         told: it reads captions.
     """
 
-    probe: bytes
+    stream: str
+    model_id: bytes
     told: bool
 
 
@@ -78,18 +78,20 @@ def build_encoder(
     """
     import torch  # noqa: PLC0415
 
-    from shared.codecs import ToldEncoder, encode, load_encoder  # noqa: PLC0415
+    from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
+    from shared.codecs.halves import LatentEncoder  # noqa: PLC0415
 
     torch.set_num_threads(settings.threads)
     encoder = load_encoder(settings.codec, settings.bundle)
-    if encoder.name not in systems():
+    if not isinstance(encoder, LatentEncoder):
         raise UnknownCodecError(
             f"codec {encoder.name!r} writes files of its own format, not containers:"
             f" choose one of {', '.join(systems())}"
         )
     quality = encoder.default_quality if settings.quality is None else settings.quality
-    probe = encode(encoder, np.zeros((1, 1, 3), np.uint8), quality, None)
-    terms = EncoderTerms(probe.blob, isinstance(encoder, ToldEncoder))
+    encoder.check_quality(quality)
+    told = isinstance(encoder, ToldEncoder)
+    terms = EncoderTerms(encoder.terms.stream, encoder.terms.model_id, told)
     return terms, partial(_encode, encoder, quality)
 
 

@@ -19,9 +19,8 @@ from sender.encode_worker import (
 from sender.observer import UNSEEN, SendObserver
 from sender.sources import SourcePicture
 from sender.work_ahead import work_ahead
-from shared.bitstream.container import VERSION, Container
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.errors import LimitError, SidewireError
-from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import CodecId
 from shared.workers import WorkerDiedError, WorkerProcess
 
@@ -158,15 +157,14 @@ class EncoderPool:
     async def start(self) -> None:
         """See :class:`Encoders`."""
         try:
-            terms = await asyncio.gather(*map(self._start, self._processes))
+            terms, *_ = await asyncio.gather(*map(self._start, self._processes))
         except BaseException:
             await self.close()
             raise
-        header = Container.from_bytes(terms[0].probe).header
         self._codec_id = CodecId(
-            name=stream_name(header.codec_id), bitstream_version=VERSION, model_id=header.model_id
+            name=terms.stream, bitstream_version=BITSTREAM_VERSION, model_id=terms.model_id
         )
-        self._told = terms[0].told
+        self._told = terms.told
         for process in self._processes:
             self._idle.put_nowait(process)
 

@@ -48,9 +48,23 @@ def test_encode_inspect_decode(files: Path) -> None:
     assert seen["bytes"] == len(blob)
     assert seen["container_bytes"] <= 20
     back = json.loads(sidewire("decode", files / "photo.swi", files / "back.png", "--json").stdout)
-    assert back["symbols_crc32c"] == seen["symbols_crc32c"]
+    assert seen["form"] == "long"
+    assert back["symbols_crc32c"] == seen["check"]
     assert back["model_id"] == seen["model_id"]
     assert psnr(read_picture(files / "photo.png"), read_picture(files / "back.png")) > 28
+
+
+def test_a_small_picture_has_eight_bytes_beside_its_payload(files: Path, tmp_path: Path) -> None:
+    photo = read_picture(files / "photo.png")
+    write_picture(tmp_path / "icon.png", photo[:32, :32])
+    stream = tmp_path / "icon.swi"
+    sidewire("encode", tmp_path / "icon.png", stream, "--quality", 0)
+    seen = json.loads(sidewire("inspect", stream, "--json").stdout)
+    assert (seen["form"], seen["container_bytes"]) == ("short", 8)
+    assert seen["payload_bytes"] == stream.stat().st_size - 8
+    back = json.loads(sidewire("decode", stream, tmp_path / "back.png", "--json").stdout)
+    assert (back["form"], back["model_id"]) == ("short", seen["model_id"])
+    assert back["symbols_crc32c"][4:] == seen["check"] == back["check"]
 
 
 def test_encode_prints_real_bytes(files: Path, tmp_path: Path) -> None:

@@ -1,21 +1,29 @@
-"""The container: round trips, its overhead, and that nothing malformed passes."""
+"""The container's two forms: round trips, when each is chosen, and that nothing malformed passes."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from shared.bitstream.container import LARGEST_PAYLOAD, MAGIC, Container, Header
+from shared.bitstream.container import Container, Form, symbols_crc32c
+from shared.bitstream.header import LARGEST_PAYLOAD, MAGIC, Header
 from shared.bitstream.varint import read_varint, write_varint
 from shared.errors import ContainerError, CorruptStreamError, LimitError
 from shared.pictures import LARGEST_SIDE
 
 PROTOCOL = Path(__file__).parents[1] / "docs" / "protocol.md"
+MODEL_ID = b"\x01\x02\x03\x04"
+HEADER = Header(1, MODEL_ID, 768, 512, 4)
 SYMBOLS = (np.arange(-50, 50, dtype=np.int16),)
+PAYLOAD = b"abcd" * 10
+SHORT_BYTES = 8
 
 headers = st.builds(
     Header,
@@ -25,35 +33,121 @@ headers = st.builds(
     height=st.integers(1, LARGEST_SIDE),
     quality=st.integers(0, 255),
 )
+small_headers = st.builds(replace, headers, codec_id=st.integers(1, 31), quality=st.integers(0, 63))
+#: What an entropy coder writes: words, the last of them not zero.
+coded = st.lists(st.integers(0, 2**32 - 1), max_size=64).map(
+    lambda words: b"".join(word.to_bytes(4, "little") for word in [*words, 7])
+)
 
 
-def sealed(payload: bytes = b"abcd" * 10) -> Container:
-    return Container.seal(Header(1, b"\x01\x02\x03\x04", 768, 512, 4), payload, SYMBOLS)
+def sealed_long(header: Header = HEADER, payload: bytes = PAYLOAD) -> Container:
+    """In the long form, also where the short one would do: such streams were written once."""
+    return Container(header, symbols_crc32c(header.pack(len(payload)), SYMBOLS), payload)
 
 
-@given(headers, st.binary(max_size=300))
+def sealed_short(header: Header = HEADER, payload: bytes = PAYLOAD) -> Container:
+    container = Container.seal(header, payload, SYMBOLS)
+    assert container.form is Form.SHORT
+    return container
+
+
+BOTH = pytest.mark.parametrize("seal", [sealed_long, sealed_short])
+
+
+@given(headers, st.binary(max_size=300) | coded)
 def test_round_trip(header: Header, payload: bytes) -> None:
     container = Container.seal(header, payload, SYMBOLS)
     again = Container.from_bytes(container.to_bytes())
     assert again == container
-    again.verify(SYMBOLS)
+    assert again.payload == payload
+    assert again.header.is_of(header.model_id)
+    expected = symbols_crc32c(header.pack(len(payload)), SYMBOLS)
+    assert again.verify(SYMBOLS, header.model_id) == expected
+
+
+@given(small_headers, coded.filter(lambda payload: len(payload) < 256))
+@example(Header(1, MODEL_ID, 1, 1, 0), b"")
+@example(Header(31, MODEL_ID, LARGEST_SIDE, LARGEST_SIDE, 63), b"\1\0\0\0")
+def test_round_trip_in_the_short_form(header: Header, payload: bytes) -> None:
+    container = sealed_short(header, payload)
+    blob = container.to_bytes()
+    assert len(blob) == SHORT_BYTES + len(payload.rstrip(b"\0"))
+    again = Container.from_bytes(blob)
+    assert again == container
+    assert replace(again.header, model_id=header.model_id) == header
+    assert (again.payload, again.header.model_id) == (payload, header.model_id[:1])
+    expected = symbols_crc32c(header.pack(len(payload)), SYMBOLS)
+    assert again.verify(SYMBOLS, header.model_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "payload", "form"),
+    [
+        ({}, b"", Form.SHORT),
+        ({}, b"\xff" * 252, Form.SHORT),
+        ({}, b"\xff" * 255 + b"\0", Form.SHORT),
+        ({}, b"\xff" * 256, Form.LONG),
+        ({}, b"\xff" * 255 + b"\0" * 5, Form.LONG),
+        ({}, b"\xff" * 3, Form.LONG),
+        ({}, b"\xff" * 4 + b"\0" * 4, Form.LONG),
+        ({}, bytes(4), Form.LONG),
+        ({"quality": 63}, PAYLOAD, Form.SHORT),
+        ({"quality": 64}, PAYLOAD, Form.LONG),
+        ({"codec_id": 0}, PAYLOAD, Form.LONG),
+        ({"codec_id": 31}, PAYLOAD, Form.SHORT),
+        ({"codec_id": 32}, PAYLOAD, Form.LONG),
+        ({"width": 1, "height": LARGEST_SIDE}, PAYLOAD, Form.SHORT),
+        ({"width": LARGEST_SIDE, "height": 1}, PAYLOAD, Form.SHORT),
+    ],
+)
+def test_the_form_is_short_wherever_that_can_be(
+    changes: dict[str, int], payload: bytes, form: Form
+) -> None:
+    container = Container.seal(replace(HEADER, **changes), payload, SYMBOLS)
+    assert container.form is form
+    assert Container.from_bytes(container.to_bytes()) == container
 
 
 @pytest.mark.parametrize("size", [0, 100, 8_000, 16_383, 16_384, 40_000, 2_000_000])
 def test_overhead_is_at_most_twenty_bytes_at_768x512(size: int) -> None:
-    assert len(sealed(bytes(size)).to_bytes()) - size <= 20
+    for container in (sealed_long(HEADER, bytes(size)), Container.seal(HEADER, bytes(size), ())):
+        assert len(container.to_bytes()) - size <= 20
 
 
-def test_bytes_are_as_documented() -> None:
-    """The worked example of docs/protocol.md."""
-    blob = sealed(b"\xde\xad\xbe\xef").to_bytes()
-    documented = "53 d7 10 01 01 02 03 04 80 06 80 04 04 04 73 98 2e 77 de ad be ef"
+@pytest.mark.parametrize(
+    ("seal", "payload", "documented"),
+    [
+        (
+            sealed_long,
+            b"\xde\xad\xbe\xef",
+            "53 d7 10 01 01 02 03 04 80 06 80 04 04 04 73 98 2e 77 de ad be ef",
+        ),
+        (sealed_short, b"\xde\xad\xbe\0", "a1 01 17 f8 7f c4 73 98 de ad be"),
+    ],
+)
+def test_bytes_are_as_documented(seal, payload: bytes, documented: str) -> None:
+    """The worked examples of docs/protocol.md."""
+    blob = seal(payload=payload).to_bytes()
     assert blob.hex(" ") == documented
-    assert documented in PROTOCOL.read_text()
+    assert re.search(rf"^    {documented}$", PROTOCOL.read_text(), re.MULTILINE)
 
 
-def test_every_truncation_is_refused() -> None:
-    blob = sealed().to_bytes()
+# What is refused
+
+
+def symbols_in(payload: bytes) -> tuple[NDArray[np.int16]]:
+    """What a codec would read that codes each byte as itself."""
+    return (np.frombuffer(payload, np.uint8).astype(np.int16),)
+
+
+def read(blob: bytes) -> None:
+    """Do as a decoder of that codec and model."""
+    container = Container.from_bytes(blob)
+    container.verify(symbols_in(container.payload), MODEL_ID)
+
+
+def test_every_truncation_is_refused_by_the_long_form() -> None:
+    blob = sealed_long().to_bytes()
     for length in range(len(blob)):
         with pytest.raises(ContainerError):
             Container.from_bytes(blob[:length])
@@ -61,22 +155,72 @@ def test_every_truncation_is_refused() -> None:
         Container.from_bytes(blob + b"\0")
 
 
-def test_every_header_bit_is_covered() -> None:
-    """A flipped bit before the payload is malformed, over a limit, or fails the checksum."""
-    blob = sealed().to_bytes()
-    start = len(blob) - 40
+def test_every_truncation_is_found_out_in_the_short_form() -> None:
+    """By its length in the header; in the payload, where no length is said, by what is decoded."""
+    blob = Container.seal(HEADER, PAYLOAD, symbols_in(PAYLOAD)).to_bytes()
+    read(blob)
+    for length in range(len(blob)):
+        error = ContainerError if length < SHORT_BYTES else CorruptStreamError
+        with pytest.raises(error):
+            read(blob[:length])
+
+
+def taken(blob: bytes) -> bool:
+    """Whether a decoder of the model takes a blob, out of which it reads the symbols."""
+    try:
+        container = Container.from_bytes(blob)
+        container.verify(SYMBOLS, MODEL_ID)
+    except (ContainerError, LimitError, CorruptStreamError):
+        return False
+    return container.header.is_of(MODEL_ID)
+
+
+@BOTH
+def test_every_header_bit_is_covered(seal) -> None:
+    """Sixteen bits of a checksum let one change in 65,536 pass: none of these, which are always the same."""
+    container = seal()
+    blob = container.to_bytes()
+    assert taken(blob)
+    start = len(blob) - len(container.stored)
     for bit in range(start * 8):
         damaged = bytearray(blob)
         damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises((ContainerError, LimitError, CorruptStreamError)):
-            Container.from_bytes(bytes(damaged)).verify(SYMBOLS)
+        assert not taken(bytes(damaged)), f"bit {bit} of the header"
 
 
-def test_changed_symbols_are_found_out() -> None:
+@BOTH
+def test_changed_symbols_are_found_out(seal) -> None:
     changed = SYMBOLS[0].copy()
     changed[17] += 1
     with pytest.raises(CorruptStreamError, match="checksum"):
-        sealed().verify((changed,))
+        seal().verify((changed,), MODEL_ID)
+
+
+@BOTH
+def test_another_model_is_found_out(seal) -> None:
+    """One that begins with the same byte only by the checksum, where no more of its id stands."""
+    container = Container.from_bytes(seal().to_bytes())
+    alike, unlike = MODEL_ID[:3] + b"\xff", b"\xff" + MODEL_ID[1:]
+    assert container.header.is_of(MODEL_ID)
+    assert not container.header.is_of(unlike)
+    assert container.header.is_of(alike) == (container.form is Form.SHORT)
+    with pytest.raises(CorruptStreamError, match="checksum"):
+        container.verify(SYMBOLS, alike)
+
+
+@pytest.mark.parametrize(
+    ("tail", "message"),
+    [
+        (b"\xff" * 3 + b"\0", "ends in a zero byte"),
+        (b"\0", "ends in a zero byte"),
+        (b"\xff" * 256, "is 256 bytes, at most 255"),
+        (b"\xff" * 255 + b"\0", "is 256 bytes, at most 255"),
+    ],
+)
+def test_a_short_payload_is_written_in_one_way(tail: bytes, message: str) -> None:
+    head = sealed_short().to_bytes()[:SHORT_BYTES]
+    with pytest.raises(ContainerError, match=message):
+        Container.from_bytes(head + tail)
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (8193, 5), (5, 2**27)])
@@ -104,3 +248,16 @@ def test_varints_round_trip_and_are_shortest(value: int) -> None:
 def test_random_bytes_raise_typed_errors(data: bytes) -> None:
     with pytest.raises((ContainerError, LimitError)):
         Container.from_bytes(MAGIC + data)
+
+
+@given(st.integers(0b101_00000, 0b101_11111), st.binary(max_size=300))
+def test_random_bytes_are_no_short_form_or_the_only_one_of_what_they_say(
+    first: int, data: bytes
+) -> None:
+    blob = bytes([first]) + data
+    try:
+        container = Container.from_bytes(blob)
+    except ContainerError:
+        return
+    assert container.form is Form.SHORT
+    assert container.to_bytes() == blob

@@ -33,6 +33,7 @@ from receiver.pipeline import Pipeline
 from receiver.session import Session
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, Frame, Key
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.bundle import shipped_bundle
 from shared.codecs import Decoded, get_codec
 from shared.codecs.halves import LatentDecoder
@@ -127,7 +128,7 @@ def test_results_are_the_codecs_in_order() -> None:
         pool = ProcessPool(2, bundle=BUNDLE)
         try:
             (codec_id,) = await pool.start()
-            assert (codec_id.name, codec_id.bitstream_version) == ("base", 1)
+            assert (codec_id.name, codec_id.bitstream_version) == ("base", BITSTREAM_VERSION)
             assert (codec_id.model_id, codec_id.text_encoder_id) == (codec.model_id, "")
             cases = [task(container(case)) for case in CASES]
             # More batches than decoders.

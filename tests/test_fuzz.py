@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.bitstream.container import Container, Header
+from shared.bitstream.container import Container, Form
+from shared.bitstream.header import Header
 from shared.errors import CorruptStreamError, ModelMismatchError, SidewireError
+from shared.pictures import Picture
 from shared.systems.catalogue import system
 from tests.codecs import Whole
 from tests.conftest import GOLDEN
@@ -19,6 +23,11 @@ from tests.golden.make import CASES
 
 BLOBS = {case: (GOLDEN / f"{case}.swi").read_bytes() for case in ("strip", "pixel", "lighthouse")}
 EXAMPLES = 20_000
+SHORT_EXAMPLES = 500
+#: Damaged short streams that may pass for whole ones. Their check has 16 bits: of the hundreds that
+#: are tried here each would with a chance of one in 65,536, if it decodes at all. Which are tried is
+#: always the same, so that this is drawn once for a model's weights.
+MOST_PASSING = 2
 outcomes: Counter[str] = Counter()
 
 positions = st.integers(0, 2**16)
@@ -51,6 +60,23 @@ def mutate(blob: bytes, changes: list[tuple[str, int, int]]) -> bytes:
     return bytes(data)
 
 
+def outcome(codec: Whole, blob: bytes, whole: bytes) -> str:
+    """What becomes of a damaged blob: its error's type, "picture" for what the whole one holds, or
+    "passes" where the check of a short form is right by chance."""
+    try:
+        decoded = codec.decode(blob)
+    except SidewireError as error:
+        assert str(error)
+        assert "\n" not in str(error)
+        return type(error).__name__
+    intact = codec.decode(whole)
+    if decoded.symbols_crc32c == intact.symbols_crc32c:
+        np.testing.assert_array_equal(decoded.picture, intact.picture)
+        return "picture"
+    assert Container.from_bytes(blob).form is Form.SHORT
+    return "passes"
+
+
 @settings(
     max_examples=EXAMPLES,
     database=None,
@@ -59,23 +85,13 @@ def mutate(blob: bytes, changes: list[tuple[str, int, int]]) -> bytes:
 )
 @given(st.sampled_from(sorted(BLOBS)), st.lists(mutations, min_size=1, max_size=4))
 def run_mutations(codec: Whole, case: str, changes: list[tuple[str, int, int]]) -> None:
-    blob = mutate(BLOBS[case], changes)
-    try:
-        decoded = codec.decode(blob)
-    except SidewireError as error:
-        outcomes[type(error).__name__] += 1
-        assert str(error)
-        assert "\n" not in str(error)
-        return
-    outcomes["picture"] += 1
-    intact = codec.decode(BLOBS[case])
-    np.testing.assert_array_equal(decoded.picture, intact.picture)
-    assert decoded.symbols_crc32c == intact.symbols_crc32c
+    outcomes[outcome(codec, mutate(BLOBS[case], changes), BLOBS[case])] += 1
 
 
 def test_twenty_thousand_mutated_streams(golden_codec: Whole) -> None:
     run_mutations(golden_codec)
     assert outcomes.total() >= EXAMPLES
+    assert not outcomes["passes"]
     assert {"ContainerError", "CorruptStreamError", "LimitError", "ModelMismatchError"} <= set(
         outcomes
     )
@@ -114,12 +130,96 @@ def test_a_foreign_model_is_refused_before_decoding(golden_codec: Whole) -> None
 
 
 def test_every_single_bit_of_a_stream_matters(golden_codec: Whole) -> None:
-    blob = BLOBS["pixel"]
+    for damaged in flips(BLOBS["pixel"]):
+        with pytest.raises(SidewireError):
+            golden_codec.decode(damaged)
+
+
+# The short form
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def small(request: pytest.FixtureRequest, base_codec: Whole, kodak: dict[str, Picture]) -> bytes:
+    """A 32x32 picture of the shipped model, 8 bytes and its payload."""
+    picture = np.ascontiguousarray(kodak["kodim15"][80:112, 60:92])
+    blob = base_codec.encode(picture, request.param).blob
+    assert Container.from_bytes(blob).form is Form.SHORT
+    return blob
+
+
+def tried(codec: Whole, blob: bytes, damaged: Iterable[bytes]) -> Counter[str]:
+    return Counter(outcome(codec, one, blob) for one in damaged)
+
+
+def flips(blob: bytes) -> Iterator[bytes]:
+    """With each single bit turned."""
     for bit in range(8 * len(blob)):
         damaged = bytearray(blob)
         damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(SidewireError):
-            golden_codec.decode(bytes(damaged))
+        yield bytes(damaged)
+
+
+def test_every_single_bit_of_a_short_stream_matters(base_codec: Whole, small: bytes) -> None:
+    found = tried(base_codec, small, flips(small))
+    assert found.total() == 8 * len(small)
+    assert not found["picture"]
+    assert found["passes"] <= MOST_PASSING
+    assert {"ContainerError", "CorruptStreamError", "ModelMismatchError", "QualityError"} <= set(
+        found
+    )
+
+
+def test_every_truncation_of_a_short_stream_is_refused(base_codec: Whole, small: bytes) -> None:
+    cuts = [small[:length] for length in range(len(small))]
+    longer = [small + bytes([value]) for value in (0, 1, 255)]
+    found = tried(base_codec, small, [*cuts, *longer])
+    assert not found["picture"]
+    assert found["passes"] <= MOST_PASSING
+
+
+def test_mutated_short_streams(base_codec: Whole, small: bytes) -> None:
+    found: Counter[str] = Counter()
+
+    @settings(
+        max_examples=SHORT_EXAMPLES,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(mutations, min_size=1, max_size=4))
+    def run(changes: list[tuple[str, int, int]]) -> None:
+        found[outcome(base_codec, mutate(small, changes), small)] += 1
+
+    run()
+    assert found.total() >= SHORT_EXAMPLES
+    assert found["passes"] <= MOST_PASSING
+    assert {"ContainerError", "CorruptStreamError", "ModelMismatchError", "QualityError"} <= set(
+        found
+    )
+
+
+def test_a_large_claim_in_eight_bytes_costs_nothing(base_codec: Whole) -> None:
+    header = Header(system("base").container_id, base_codec.model_id, 8192, 8192, 0)
+    container = Container.seal(header, b"", ())
+    assert container.form is Form.SHORT
+    tracemalloc.start()
+    with pytest.raises(CorruptStreamError, match="a picture of this size takes over"):
+        base_codec.decode(container.to_bytes())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_another_model_that_begins_with_the_same_byte_is_caught(
+    base_codec: Whole, small: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very symbols are decoded; the check knows the whole id that they were coded under."""
+    terms = base_codec.decoder.terms
+    alike = terms.model_id[:1] + bytes(byte ^ 0xFF for byte in terms.model_id[1:])
+    monkeypatch.setattr(base_codec.decoder, "terms", replace(terms, model_id=alike))
+    with pytest.raises(CorruptStreamError, match="checksum"):
+        base_codec.decode(small)
 
 
 def test_the_cases_are_small_enough_to_fuzz() -> None:

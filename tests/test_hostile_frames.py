@@ -9,7 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from shared.bitstream.container import Container, Header
+from shared.bitstream.container import Container, Form
+from shared.bitstream.header import Header
 from shared.bitstream.varint import write_varint
 from shared.systems.catalogue import system
 from shared.wire.errors import Reason
@@ -17,6 +18,8 @@ from shared.wire.limits import MESSAGE_OVERHEAD
 from shared.wire.v1 import types_pb2 as wire
 from tests.hostile import NO_TEXT, GatedPool, goes_on, status
 from tests.wire_client import IMAGES, SMALL, good, receiving
+
+BASE = system("base").container_id
 
 
 def test_duplicates_and_changed_content(tmp_path: Path) -> None:
@@ -65,6 +68,13 @@ def other_codec(codec_id: int, model_id: bytes) -> bytes:
     return Container(Header(codec_id, model_id, 64, 64, 4), 0, bytes(8)).to_bytes()
 
 
+def short(codec_id: int, model_id: bytes, side: int = 64) -> bytes:
+    """A container in the short form, and no more than its header."""
+    container = Container.seal(Header(codec_id, model_id, side, side, 4), b"", ())
+    assert container.form is Form.SHORT
+    return container.to_bytes()
+
+
 @pytest.mark.parametrize(
     ("container", "reason", "details"),
     [
@@ -81,9 +91,24 @@ def other_codec(codec_id: int, model_id: bytes) -> bytes:
         (claims(8192, 8192), Reason.TOO_LARGE, {"value": str(1 << 26), "limit": str(1 << 20)}),
         (other_codec(255, bytes(4)), Reason.MODEL_UNKNOWN, {"codec_id": "255"}),
         (
-            other_codec(system("base").container_id, b"\xff\xfe\xfd\xfc"),
+            other_codec(BASE, b"\xff\xfe\xfd\xfc"),
             Reason.MODEL_UNKNOWN,
             {"codec": "base", "model_id": "fffefdfc"},
+        ),
+        (short(BASE, bytes(4))[:-1], Reason.MALFORMED, {"field": "container"}),
+        (short(BASE, bytes(4)) + b"\0", Reason.MALFORMED, {"field": "container"}),
+        (short(BASE, bytes(4)) + b"\1" * 256, Reason.MALFORMED, {"field": "container"}),
+        (b"\xa0" + short(BASE, bytes(4))[1:], Reason.MALFORMED, {"field": "container"}),
+        (
+            short(BASE, bytes(4), 8192),
+            Reason.TOO_LARGE,
+            {"value": str(1 << 26), "limit": str(1 << 20)},
+        ),
+        (short(31, bytes(4)), Reason.MODEL_UNKNOWN, {"codec_id": "31"}),
+        (
+            short(BASE, b"\xff\0\0\0"),
+            Reason.MODEL_UNKNOWN,
+            {"codec": "base", "model_id": "ff"},
         ),
     ],
 )
@@ -98,6 +123,16 @@ def test_containers_that_lie(
             assert error.details.items() >= details.items()
             assert (await images.end_of(0)).disposition == wire.DISPOSITION_REJECTED
             await goes_on(images, 1)
+
+    asyncio.run(run())
+
+
+def test_a_short_container_is_taken_by_the_byte_of_its_model(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with receiving(tmp_path) as local:
+            images = await local.talk(await local.peer(), IMAGES)
+            await images.send(frame=images.frame(0, short(BASE, bytes(4))))
+            assert (await images.end_of(0)).disposition == NO_TEXT
 
     asyncio.run(run())
 

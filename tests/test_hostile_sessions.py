@@ -105,6 +105,28 @@ def test_sessions_that_cannot_be(tmp_path: Path, fields: dict[str, Any], reason:
     asyncio.run(run())
 
 
+def test_no_newer_bitstream_is_taken_and_every_older_one(tmp_path: Path) -> None:
+    """A receiver that knows the long form alone refuses by name who may send the short one, too."""
+
+    async def run() -> None:
+        first = wire.CodecId(name="base", bitstream_version=1, model_id=CODEC.model_id)
+        newer = wire.CodecId(name="base", bitstream_version=2, model_id=CODEC.model_id)
+        unset = wire.CodecId(name="base", model_id=CODEC.model_id)
+        async with receiving(tmp_path / "first", codecs=[first]) as local:
+            peer = await local.peer()
+            error = await refused(
+                peer.open(IMAGES, stream_id="s", codecs=[newer]), Reason.MODEL_UNKNOWN
+            )
+            assert error.details["bitstream_version"] == "2"
+            await peer.open(IMAGES, stream_id="s", codecs=[first])
+        async with receiving(tmp_path / "newer", codecs=[newer]) as local:
+            peer = await local.peer()
+            for codec in (first, newer, unset):
+                await peer.open(IMAGES, stream_id="s", codecs=[codec])
+
+    asyncio.run(run())
+
+
 def test_closing_names_a_channel(tmp_path: Path) -> None:
     async def run() -> None:
         async with receiving(tmp_path) as local:

@@ -23,7 +23,8 @@ from receiver.pipeline import Pipeline
 from receiver.session import Session
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.work import Caption, End, Frame, Key, caption_end
-from shared.bitstream.container import MODEL_ID_BYTES, Container, Header
+from shared.bitstream.container import Container
+from shared.bitstream.header import MODEL_ID_BYTES, Header
 from shared.errors import StorageError
 from shared.wire.limits import Limits, Window
 from shared.wire.positions import Positions

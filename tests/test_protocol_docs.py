@@ -11,6 +11,8 @@ import pytest
 from google.protobuf.descriptor import FileDescriptor
 
 from receiver.settings import ReceiveSettings
+from shared.bitstream import short_form
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.wire.errors import Reason, Turn
 from shared.wire.limits import Limits
 from shared.wire.v1 import (
@@ -26,13 +28,13 @@ from tests.conformance.make_vectors import crc_input
 from tests.conformance.sender_checks import SENDER_CHECKS
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
-WIRE = DOCUMENT.partition("# Part 2: the wire\n")[2]
+BITSTREAM, _, WIRE = DOCUMENT.partition("# Part 2: the wire\n")
 FILES = (types_pb2, control_pb2, image_channel_pb2, caption_channel_pb2, delivery_pb2)
 
 
-def rows(section: str) -> list[list[str]]:
+def rows(section: str, part: str = WIRE) -> list[list[str]]:
     """The cells of all tables under a heading."""
-    text = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", WIRE, re.MULTILINE | re.DOTALL)
+    text = re.search(rf"^##+ {section}\n(.*?)(?=^##+ |\Z)", part, re.MULTILINE | re.DOTALL)
     assert text is not None, f"no section {section!r}"
     lines = [line for line in text[1].splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -85,6 +87,20 @@ def test_every_rule_of_the_kit_names_its_section(check: object) -> None:
 
 
 # Numbers
+
+
+def test_the_version_of_the_bitstream_is_the_codes() -> None:
+    assert f"# Part 1: the bitstream\n\nVersion {BITSTREAM_VERSION}," in BITSTREAM
+    (stated,) = [row[2] for row in rows("Messages and fields") if row[1] == "`bitstream_version`"]
+    assert f": {BITSTREAM_VERSION}; 1 for the long form alone" in stated
+
+
+def test_the_short_form_is_as_long_as_the_codes() -> None:
+    *head, check, payload = [row[:2] for row in rows("The short form", BITSTREAM)[2:]]
+    assert sum(int(size) for _, size in head) == short_form.HEAD_BYTES
+    assert check == [str(short_form.HEAD_BYTES), str(short_form.CHECK_BYTES)]
+    begin = short_form.HEAD_BYTES + short_form.CHECK_BYTES
+    assert payload == [str(begin), f"0-{short_form.LONGEST_PAYLOAD}"]
 
 
 def test_limits_are_the_defaults() -> None:

@@ -22,6 +22,7 @@ from receiver.pipeline import Pipeline
 from receiver.registry import Registry, Terms
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.wire.channels import server_options
 from shared.wire.limits import Limits, Window
 from shared.wire.v1 import types_pb2 as wire
@@ -43,7 +44,7 @@ __all__ = [
 #: Far beyond what any answer takes: one that never comes fails the test.
 PATIENCE = 120.0
 #: What :func:`good` frames are of; a receiver here claims to decode it.
-CODEC = wire.CodecId(name="base", bitstream_version=1, model_id=bytes(4))
+CODEC = wire.CodecId(name="base", bitstream_version=BITSTREAM_VERSION, model_id=bytes(4))
 SMALL = Limits(
     frame_bytes=16 << 10,
     picture_pixels=1 << 20,

@@ -13,7 +13,7 @@ from cluster.trials.frames import HEADER
 from receiver.decoders.batches import InspectTask, Results, StreamTerms
 from receiver.decoders.interface import SwapError
 from receiver.work import DecodeResult, DecodeTask
-from shared.bitstream.container import VERSION
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.errors import SidewireError
 from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import CodecId
@@ -59,7 +59,7 @@ class SleepingDecoder:
     def codec_ids(self) -> list[bytes]:
         """See :class:`BatchDecoder`."""
         ids = (
-            CodecId(name=name, bitstream_version=VERSION, model_id=terms.model_id)
+            CodecId(name=name, bitstream_version=BITSTREAM_VERSION, model_id=terms.model_id)
             for name, terms in self.streams.items()
         )
         return [one.SerializeToString() for one in ids]

@@ -6,7 +6,8 @@ import random
 
 from sender.journal import Outgoing
 from sender.words import Words
-from shared.bitstream.container import Container, Header
+from shared.bitstream.container import Container
+from shared.bitstream.header import Header
 from shared.systems.catalogue import system
 
 __all__ = ["frame", "sequence_number", "words"]

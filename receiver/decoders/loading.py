@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.bitstream.container import VERSION
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.codecs import StreamDecoder, load_decoder
 from shared.errors import UnknownCodecError
 from shared.systems.catalogue import decoders_of, streams, systems
@@ -39,7 +39,7 @@ def codec_id(decoder: StreamDecoder) -> CodecId:
     """What a receiver says that it decodes."""
     return CodecId(
         name=decoder.stream,
-        bitstream_version=VERSION,
+        bitstream_version=BITSTREAM_VERSION,
         model_id=decoder.model_id,
         text_encoder_id=decoder.text_encoder_id,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from receiver.decoders.interface import DecoderPool
 from receiver.work import DecodeFailure, DecodeResult, DecodeTask
-from shared.bitstream.container import VERSION
+from shared.bitstream.container import BITSTREAM_VERSION
 from shared.wire.v1.types_pb2 import CodecId
 
 __all__ = ["CONTAINER_MEDIA_TYPE", "NoOpPool"]
@@ -30,7 +30,7 @@ class NoOpPool(DecoderPool):
 
     async def start(self) -> Sequence[CodecId]:
         """Nothing to start."""
-        return [CodecId(name=self.name, bitstream_version=VERSION)]
+        return [CodecId(name=self.name, bitstream_version=BITSTREAM_VERSION)]
 
     async def decode(self, tasks: Sequence[DecodeTask]) -> list[DecodeResult | DecodeFailure]:
         """An empty picture a task, or its container."""

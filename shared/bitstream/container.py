@@ -1,77 +1,59 @@
 """The container: one self-describing blob a picture, the same in a file and on the wire.
 
-Layout (docs/protocol.md says it byte for byte)::
+Two forms (docs/protocol.md says both byte for byte). The long one carries everything::
 
     "S" 0xD7 | version, padding rule | codec id | model id (4)
     width | height | quality | payload length      varints, but quality one byte
     CRC32C (4) over all of the above and the decoded symbols
     payload
 
-A 768x512 picture pays 19 or 20 bytes beyond its payload. The checksum covers what was *decoded*, so
-that a wrong table, a foreign machine or a changed header is found out, also when the payload
-decodes without complaint.
+A 768x512 picture pays 19 or 20 bytes beyond its payload in it, and 8 in the short one
+(:mod:`shared.bitstream.short_form`), which small payloads get. It keeps 16 bits of the same checksum.
+
+The checksum covers what was *decoded*, so that a wrong table, a foreign machine or a changed header is
+found out, also when the payload decodes without complaint. Of what is wrong, the long form's 32 bits let
+one in four billion pass, the short form's 16 bits one in 65,536.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.bitstream.varint import read_varint, write_varint
+from shared.bitstream import short_form
+from shared.bitstream.header import LARGEST_PAYLOAD, Header
 from shared.errors import ContainerError, CorruptStreamError
-from shared.pictures import check_side
 
-__all__ = [
-    "LARGEST_PAYLOAD",
-    "MAGIC",
-    "MODEL_ID_BYTES",
-    "Container",
-    "Header",
-    "symbols_crc32c",
-]
+__all__ = ["BITSTREAM_VERSION", "Container", "Form", "symbols_crc32c"]
 
-MAGIC = b"S\xd7"
-VERSION = 1
-#: Padding rule 0: repeat the last row and column up to the next multiple of 64.
-PADDING_EDGE_64 = 0
-MODEL_ID_BYTES = 4
+#: What this build reads and writes, in a word for receivers and senders: version 1 had no short form.
+BITSTREAM_VERSION = 2
 CRC_BYTES = 4
-#: Longest payload that is read.
-LARGEST_PAYLOAD = 1 << 27
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a decoder must know before the payload.
+class Form(enum.Enum):
+    """How a header and its check are written."""
 
-    Attributes:
-        codec_id: the stream's, see :mod:`shared.systems.catalogue`.
-        model_id: first bytes of the model's id.
-        width, height: of the true picture, in pixels.
-        quality: the codec's level.
-    """
+    LONG = "long"
+    SHORT = "short"
 
-    codec_id: int
-    model_id: bytes
-    width: int
-    height: int
-    quality: int
+    @property
+    def check_bytes(self) -> int:
+        """The length of the check."""
+        return short_form.CHECK_BYTES if self is Form.SHORT else CRC_BYTES
 
-    def pack(self, payload_length: int) -> bytes:
-        """All bytes before the checksum."""
-        return (
-            MAGIC
-            + bytes([VERSION << 4 | PADDING_EDGE_64, self.codec_id])
-            + self.model_id
-            + write_varint(self.width)
-            + write_varint(self.height)
-            + bytes([self.quality])
-            + write_varint(payload_length)
-        )
+    def check_of(self, crc32c: int) -> int:
+        """The lowest bits of a checksum, as many as the form keeps."""
+        return crc32c & (1 << 8 * self.check_bytes) - 1
+
+    def shown(self, check: int) -> str:
+        """A check in hexadecimal digits."""
+        return f"{check:0{2 * self.check_bytes}x}"
 
 
 def symbols_crc32c(header: bytes, symbols: Iterable[NDArray[np.int16]]) -> int:
@@ -84,29 +66,52 @@ def symbols_crc32c(header: bytes, symbols: Iterable[NDArray[np.int16]]) -> int:
 
 @dataclass(frozen=True)
 class Container:
-    """A parsed blob: header, checksum and payload."""
+    """A blob's parts, as they stand in it.
+
+    Attributes:
+        header: with as much of the model's id as the form keeps.
+        check: the lowest bits of the checksum of header and symbols, as many as the form keeps.
+        payload: as the entropy coder wrote it.
+    """
 
     header: Header
-    crc32c: int
+    check: int
     payload: bytes
+    form: Form = Form.LONG
 
     @classmethod
     def seal(
         cls, header: Header, payload: bytes, symbols: Iterable[NDArray[np.int16]]
     ) -> Container:
-        """Compute the checksum of what ``payload`` holds.
+        """Compute the checksum of what ``payload`` holds; the form is short wherever that can be.
+
+        Args:
+            header: with the whole model id.
 
         Raises:
             ContainerError: the payload is over :data:`LARGEST_PAYLOAD`.
         """
         if len(payload) > LARGEST_PAYLOAD:
             raise ContainerError(f"payload is {len(payload)} bytes, at most {LARGEST_PAYLOAD}")
-        return cls(header, symbols_crc32c(header.pack(len(payload)), symbols), payload)
+        crc = symbols_crc32c(header.pack(len(payload)), symbols)
+        if not short_form.carries(header, payload):
+            return cls(header, crc, payload)
+        prefix = header.model_id[: short_form.MODEL_PREFIX_BYTES]
+        kept = replace(header, model_id=prefix)
+        return cls(kept, Form.SHORT.check_of(crc), payload, Form.SHORT)
+
+    @property
+    def stored(self) -> bytes:
+        """The payload as it stands in the blob: the short form leaves out its last zero bytes."""
+        return short_form.stripped(self.payload) if self.form is Form.SHORT else self.payload
 
     def to_bytes(self) -> bytes:
         """The blob."""
-        packed = self.header.pack(len(self.payload))
-        return packed + self.crc32c.to_bytes(CRC_BYTES, "little") + self.payload
+        if self.form is Form.SHORT:
+            packed = short_form.pack(self.header)
+        else:
+            packed = self.header.pack(len(self.payload))
+        return packed + self.check.to_bytes(self.form.check_bytes, "little") + self.stored
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Container:
@@ -116,40 +121,31 @@ class Container:
             ContainerError: not a container, cut off, or with bytes left over.
             LimitError: a side is out of range.
         """
-        if blob[:2] != MAGIC:
-            raise ContainerError("not a Sidewire stream (the first two bytes are not its magic)")
-        if len(blob) < 4 + MODEL_ID_BYTES:
-            raise ContainerError(f"cut off in the header ({len(blob)} bytes)")
-        if blob[2] >> 4 != VERSION:
-            raise ContainerError(f"bitstream version {blob[2] >> 4}; this build reads {VERSION}")
-        if blob[2] & 0xF != PADDING_EDGE_64:
-            raise ContainerError(f"unknown padding rule {blob[2] & 0xF}")
-        model_id = blob[4 : 4 + MODEL_ID_BYTES]
-        width, position = read_varint(blob, 4 + MODEL_ID_BYTES, "width")
-        height, position = read_varint(blob, position, "height")
-        check_side("width", width)
-        check_side("height", height)
-        if position >= len(blob):
-            raise ContainerError("cut off in quality")
-        quality = blob[position]
-        length, position = read_varint(blob, position + 1, "payload length")
-        if length > LARGEST_PAYLOAD:
-            raise ContainerError(f"payload length is {length}, at most {LARGEST_PAYLOAD}")
-        start = position + CRC_BYTES
+        if short_form.begins(blob):
+            return cls(*short_form.unpack(blob), Form.SHORT)
+        header, length, position = Header.unpack(blob)
+        start = position + Form.LONG.check_bytes
         if len(blob) != start + length:
             raise ContainerError(f"{len(blob)} bytes where the header says {start + length}")
-        crc = int.from_bytes(blob[position:start], "little")
-        header = Header(blob[3], model_id, width, height, quality)
-        return cls(header, crc, blob[start:])
+        check = int.from_bytes(blob[position:start], "little")
+        return cls(header, check, blob[start:])
 
-    def verify(self, symbols: Iterable[NDArray[np.int16]]) -> None:
-        """Check decoded symbols against the checksum.
+    def verify(self, symbols: Iterable[NDArray[np.int16]], model_id: bytes) -> int:
+        """Check decoded symbols; the CRC32C of header and symbols, all of it in either form.
+
+        Args:
+            model_id: the whole id of the model that decoded them.
 
         Raises:
-            CorruptStreamError: they are not what the encoder coded, or the header was changed.
+            CorruptStreamError: they are not what the encoder coded, or the header was changed, or it was
+            another model's encoder.
         """
-        found = symbols_crc32c(self.header.pack(len(self.payload)), symbols)
-        if found != self.crc32c:
+        whole = replace(self.header, model_id=model_id)
+        crc = symbols_crc32c(whole.pack(len(self.payload)), symbols)
+        form, found = self.form, self.form.check_of(crc)
+        if found != self.check:
             raise CorruptStreamError(
-                f"checksum of header and symbols is {found:08x}, the stream says {self.crc32c:08x}"
+                f"checksum of header and symbols is {form.shown(found)},"
+                f" the stream says {form.shown(self.check)}"
             )
+        return crc

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.bitstream.container import Container, Header
+from shared.bitstream.container import Container
+from shared.bitstream.header import Header
 from shared.codecs.interface import Decoded, Encoded, Encoder, Insight, StreamDecoder, ToldEncoder
 from shared.codecs.parts import Parts
 from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
@@ -152,10 +153,17 @@ class ToldLatentEncoder(LatentEncoder, ToldEncoder):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stream whose symbols are read and verified: its place in the batch, and y_hat (1, M, h, w)."""
+    """A stream whose symbols are read and verified.
+
+    Attributes:
+        place: in the batch.
+        crc32c: of header and symbols.
+        latents: y_hat, (1, M, h, w).
+    """
 
     place: int
-    container: Container
+    header: Header
+    crc32c: int
     latents: Tensor
 
 
@@ -210,7 +218,7 @@ class LatentDecoder(StreamDecoder):
             raise UnknownCodecError(
                 f"stream of codec id {header.codec_id}; this is {self.stream}, {terms.container_id}"
             )
-        if header.model_id != terms.model_id:
+        if not header.is_of(terms.model_id):
             raise ModelMismatchError(
                 f"stream of model {header.model_id.hex()}; this bundle is {terms.model_id.hex()}:"
                 " decode it with the bundle that made it"
@@ -219,8 +227,8 @@ class LatentDecoder(StreamDecoder):
         return container
 
     @torch.inference_mode()
-    def symbols(self, container: Container) -> LatentSymbols:
-        """The symbols of a container, held against its checksum.
+    def symbols(self, container: Container) -> tuple[LatentSymbols, int]:
+        """The symbols of a container, held against its checksum, and the CRC32C of header and symbols.
 
         Raises:
             CorruptStreamError: they are not what was coded.
@@ -230,8 +238,7 @@ class LatentDecoder(StreamDecoder):
         symbols: LatentSymbols = self.latent.decompress(
             container.payload, header.quality, rows, columns
         )
-        container.verify(symbols.coded)
-        return symbols
+        return symbols, container.verify(symbols.coded, self.terms.model_id)
 
     @torch.inference_mode()
     def latents(self, symbols: LatentSymbols, header: Header) -> Tensor:
@@ -262,20 +269,20 @@ class LatentDecoder(StreamDecoder):
         for place, blob in enumerate(blobs):
             try:
                 container = self.open(blob)
-                symbols = self.symbols(container)
-                opened.append(Opened(place, container, self.latents(symbols, container.header)))
+                header = container.header
+                symbols, crc32c = self.symbols(container)
+                opened.append(Opened(place, header, crc32c, self.latents(symbols, header)))
             except SidewireError as error:
                 outcomes[place] = error
         limit = CPU_PASS_LATENTS if self.terms.device.type == "cpu" else GPU_PASS_LATENTS
         for part in _passes(opened, limit):
             y_hat = torch.cat([one.latents for one in part])
-            levels = [one.container.header.quality for one in part]
+            levels = [one.header.quality for one in part]
             told = [captions[one.place] for one in part]
             pictures, trust = self._pictures(y_hat, levels, told)
             for one, picture, followed in zip(part, pictures, trust, strict=True):
-                header = one.container.header
-                cut = np.ascontiguousarray(picture[: header.height, : header.width])
-                outcomes[one.place] = Decoded(cut, one.container.crc32c, followed)
+                cut = np.ascontiguousarray(picture[: one.header.height, : one.header.width])
+                outcomes[one.place] = Decoded(cut, one.crc32c, followed)
         return [outcomes[place] for place in range(len(blobs))]
 
     def _pictures(
@@ -307,7 +314,7 @@ class LatentDecoder(StreamDecoder):
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:
         """See :meth:`StreamDecoder.insight`."""
         container = self.open(blob)
-        symbols = self.symbols(container)
+        symbols, _ = self.symbols(container)
         y_hat = self.latents(symbols, container.header)
         rows, columns = y_hat.shape[2:]
         header = container.header
@@ -351,7 +358,7 @@ def pixels_of(x: Tensor) -> Pictures:
 def _passes(opened: Sequence[Opened], limit: int) -> Iterator[Sequence[Opened]]:
     sizes: dict[tuple[int, int], list[Opened]] = defaultdict(list)
     for one in opened:
-        sizes[one.container.header.height, one.container.header.width].append(one)
+        sizes[one.header.height, one.header.width].append(one)
     for group in sizes.values():
         rows, columns = group[0].latents.shape[2:]
         fit = max(1, limit // min(rows * columns, TILE * TILE))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ValidationError
 
-from shared.bitstream.container import MODEL_ID_BYTES
+from shared.bitstream.header import MODEL_ID_BYTES
 from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest, shipped_bundle
 from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder

@@ -14,8 +14,9 @@ from tests.conformance.rules import Check, NotApplicable, require, rule
 __all__ = ["PICTURE_CHECKS"]
 
 PICTURE_CHECKS: list[Check[Peer]] = []
-#: Where a container's header has its model's id, and how many bytes of it.
-MODEL_ID = slice(4, 8)
+#: Where the two forms of a container have their model's id, and what the short one begins with.
+LONG_MODEL_ID, SHORT_MODEL_ID = slice(4, 8), slice(1, 2)
+SHORT_MARK = 0b101
 
 
 async def require_real_decoder(peer: Peer) -> None:
@@ -88,7 +89,8 @@ async def an_unknown_model_is_rejected(peer: Peer) -> None:
     """A picture of a model that is not there is refused MODEL_UNKNOWN and ends as REJECTED."""
     await require_real_decoder(peer)
     container = bytearray(peer.containers[0])
-    container[MODEL_ID] = bytes(byte ^ 0xFF for byte in container[MODEL_ID])
+    place = SHORT_MODEL_ID if container[0] >> 5 == SHORT_MARK else LONG_MODEL_ID
+    container[place] = bytes(byte ^ 0xFF for byte in container[place])
     await _require_rejected(peer, Reason.MODEL_UNKNOWN, bytes(container))
 
 
