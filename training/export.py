@@ -46,9 +46,7 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     size = module.Size.model_validate(recipe.size)
     tensors = _transforms(run)
     if integers is not None:
-        tensors = {
-            name: half(tensor) for name, tensor in (tensors | _latent(run, integers)).items()
-        }
+        tensors |= {name: half(tensor) for name, tensor in _latent(run, integers).items()}
     reads = recipe.told is not TextPlacement.NOWHERE
     manifest = Manifest(
         codec=recipe.system,
@@ -56,15 +54,16 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
         text_encoder=recipe.text_encoder if reads else "",
         size=size.model_dump(mode="json"),
         model_id=stream_model_id(run.parts)
-        or identity(recipe.system, size, tensors, run.parts.latent.stream_sections),
+        or identity(system(recipe.system).stream, size, tensors, run.parts.latent.stream_sections),
         provenance=provenance(recipe, run, run.examples.digest),
     )
-    saved = save_bundle(folder, manifest, tensors, packed=integers is None)
+    exact = run.parts.latent.sections if integers is not None else ()
+    saved = save_bundle(folder, manifest, tensors, exact=exact)
     if integers is None or not kodak.exists():
         return saved
     measured = _measured(read_bundle(folder), integers, kodak)
     update = {"provenance": measured}
-    return save_bundle(folder, saved.model_copy(update=update), tensors, packed=False)
+    return save_bundle(folder, saved.model_copy(update=update), tensors, exact=exact)
 
 
 def _on_cpu(section: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

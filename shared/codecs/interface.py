@@ -29,6 +29,7 @@ __all__ = [
     "StreamDecoder",
     "TextPlacement",
     "ToldEncoder",
+    "check_sides",
     "encode",
 ]
 
@@ -78,6 +79,18 @@ class Insight:
     trust: float | None = None
 
 
+def check_sides(picture: Picture) -> tuple[int, int]:
+    """Height and width of a picture that may be encoded.
+
+    Raises:
+        LimitError: it may not.
+    """
+    height, width = picture.shape[:2]
+    check_side("width", width)
+    check_side("height", height)
+    return height, width
+
+
 class Levelled(ABC):
     """A half of a codec. ``qualities`` are its levels, coarsest first."""
 
@@ -95,9 +108,7 @@ class Levelled(ABC):
         Raises:
             QualityError, LimitError: it may not.
         """
-        height, width = picture.shape[:2]
-        check_side("width", width)
-        check_side("height", height)
+        height, width = check_sides(picture)
         self.check_quality(quality)
         return height, width
 
@@ -260,7 +271,7 @@ class Codec:
 
     @property
     def default_quality(self) -> int:
-        """The level for those who name none: the middle one."""
+        """The level for those who name none."""
         return self.encoder.default_quality
 
     def encode(self, picture: Picture, quality: int) -> Encoded:

@@ -104,6 +104,12 @@ class Ladder:
         """Numbers of the preview levels."""
         return range(len(self.scales), 2 * len(self.scales))
 
+    @property
+    def default(self) -> int:
+        """The middle one of the levels that code the picture itself."""
+        whole = [level for level in self.plain if self.scales[level] == 1]
+        return whole[len(whole) // 2] if whole else len(self.scales) // 2
+
     def __getitem__(self, level: int) -> Rung:
         """The level of that number.
 
