@@ -33,7 +33,7 @@ COPIES = (
     CopyFormat(
         "baseline/webp-copy",
         "WEBP",
-        (8, 16, 24, 32, 40, 48, 56, 64),
+        (8, 16, 24, 32, 40, 48, 56, 64, 80, 96),
         {"quality": 0, "method": 6},
     ),
     CopyFormat(

@@ -16,10 +16,8 @@ __all__ = ["baseline", "baseline_names"]
 
 
 def _files() -> Iterator[Baseline]:
-    """File formats and tiny copies in them; JPEG XL comes with an extra."""
-    Image.init()
+    """File formats; JPEG XL comes with an extra."""
     yield from (PillowCodec(one) for one in FORMATS if one.format in Image.SAVE)
-    yield from (Copy(one) for one in COPIES if one.format in Image.SAVE)
 
 
 def _hashes() -> Iterator[Baseline]:
@@ -34,9 +32,15 @@ def _hashes() -> Iterator[Baseline]:
         yield ThumbHash()
 
 
+def _copies() -> Iterator[Baseline]:
+    """Tiny copies; Pillow may have been built without AVIF."""
+    yield from (Copy(one) for one in COPIES if one.format in Image.SAVE)
+
+
 @cache
 def _known() -> dict[str, Baseline]:
-    return {one.name: one for one in (*_files(), *_hashes())}
+    Image.init()
+    return {one.name: one for one in (*_files(), *_hashes(), *_copies())}
 
 
 def baseline_names() -> tuple[str, ...]:
