@@ -39,7 +39,7 @@ COPIES = (
     CopyFormat(
         "baseline/avif-copy",
         "AVIF",
-        # Some 320 bytes of a file are boxes: a smaller copy saves nothing.
+        # Some 300 bytes of a file are boxes: a smaller copy saves next to nothing.
         (32, 64),
         # Quality 0 makes files no smaller than 5 does.
         {"quality": 5, "speed": 4, "subsampling": "4:2:0"},
