@@ -89,7 +89,7 @@ def encode(
         "quality": level,
         "width": encoded.width,
         "height": encoded.height,
-        "bytes": len(encoded.blob),
+        "bytes": encoded.counted,
         "bpp": encoded.bits_per_pixel,
     }
     print_result(values, json)

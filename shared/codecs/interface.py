@@ -36,16 +36,27 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture as bytes; ``len(blob)`` is the rate, all of it."""
+    """A picture as bytes, and how many of them are the rate.
+
+    Attributes:
+        uncounted: bytes of the blob that are not its format's own: 0 but for formats that leave the
+            picture's size to who shows it, whose blobs bring it along.
+    """
 
     blob: bytes
     width: int
     height: int
+    uncounted: int = 0
+
+    @property
+    def counted(self) -> int:
+        """The rate in bytes: the whole blob, but for what is not its format's own."""
+        return len(self.blob) - self.uncounted
 
     @property
     def bits_per_pixel(self) -> float:
-        """Real bits of the whole blob, a pixel of the true picture."""
-        return 8 * len(self.blob) / (self.width * self.height)
+        """Real bits of the counted bytes, a pixel of the true picture."""
+        return 8 * self.counted / (self.width * self.height)
 
 
 @dataclass(frozen=True)
