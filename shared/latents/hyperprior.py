@@ -258,7 +258,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
         return self.passes(x, self._quality(quality), decode)
 
-    def analyse(self, y: Tensor, quality: int) -> HyperpriorSymbols:
+    def analyse(self, y: Tensor, quality: int, dead_zone: float = 0.5) -> HyperpriorSymbols:
         """See :meth:`LatentCodec.analyse`.
 
         Where the scale branch says zero the symbol becomes zero, here and at the decoder alike.
@@ -267,9 +267,12 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         index = self._index(z, quality)
         values = self.chunks(y.float())
         coded = self.chunks(torch.from_numpy(index)[None].to(self.device) > 0)
-        mu, y_hat = self._passes(
-            z, quality, lambda k, mean: mean + (values[k] - mean).round() * coded[k]
-        )
+
+        def decode(step: int, mean: Tensor) -> Tensor:
+            centred = values[step] - mean
+            return mean + centred.round() * (coded[step] & (centred.abs() >= dead_zone))
+
+        mu, y_hat = self._passes(z, quality, decode)
         return HyperpriorSymbols(z, index, _to_symbols(y_hat - mu))
 
     def compress(self, symbols: HyperpriorSymbols, quality: int) -> bytes:
