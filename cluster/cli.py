@@ -68,6 +68,13 @@ def encode(
             "--quality", "-q", help="0 is the smallest stream. [dim]default: the middle one[/]"
         ),
     ] = None,
+    size: Annotated[
+        int | None, typer.Option("--bytes", help="Instead: the best level of at most so many bytes.")
+    ] = None,
+    bpp: Annotated[
+        float | None,
+        typer.Option(help="Instead: the best level of at most so many bits a pixel."),
+    ] = None,
     caption: Annotated[
         str | None,
         typer.Option(help="What is said of the picture, for codecs whose encoder reads it."),
@@ -77,27 +84,59 @@ def encode(
 ) -> None:
     """Compress a picture. [dim]baseline/* codecs write their own format, for comparison.[/]"""
     with errors_in_one_line(), progress_console.status("encoding"):
-        from sender.encode import encode_file  # noqa: PLC0415
+        if sum(one is not None for one in (quality, size, bpp)) > 1:
+            raise typer.BadParameter("give one of --quality, --bytes and --bpp")
+        from sender.encode import Wanted, encode_file  # noqa: PLC0415
         from shared.codecs import load_encoder  # noqa: PLC0415
 
-        encoder = load_encoder(codec, bundle)
-        level = encoder.default_quality if quality is None else quality
-        encoded = encode_file(source, target, encoder, level, caption)
+        wanted = Wanted(quality, size, bpp)
+        level, encoded = encode_file(source, target, load_encoder(codec, bundle), wanted, caption)
     values = {
         "file": str(target),
         "codec": codec,
         "quality": level,
         "width": encoded.width,
         "height": encoded.height,
-        "bytes": len(encoded.blob),
+        "bytes": encoded.counted,
         "bpp": encoded.bits_per_pixel,
     }
     print_result(values, json)
 
 
 @app.command()
+def preview(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, in nearly any format.")],
+    size: Annotated[int, typer.Option("--bytes", min=1, help="Bytes at most, header and all.")],
+    out: Annotated[Path | None, typer.Option(help="File for the preview's bytes.")] = None,
+    codec: Annotated[str, typer.Option(help="Whose ladder is used.")] = "base",
+    json: Json = False,
+) -> None:
+    """Put a picture into thirty to a few hundred bytes, for JSON as text; [bold]decode --text[/] shows it."""
+    with errors_in_one_line(), progress_console.status("encoding"):
+        from shared.codecs.preview import preview as make  # noqa: PLC0415
+        from shared.pictures import read_picture, write_atomically  # noqa: PLC0415
+
+        picture = read_picture(source)
+        made = make(picture, size, codec)
+        if out is not None:
+            write_atomically(out, made.blob)
+    values = {
+        "codec": codec,
+        "level": made.level,
+        "width": picture.shape[1],
+        "height": picture.shape[0],
+        "bytes": len(made.blob),
+        "text": made.text,
+        "data_url": made.data_url,
+    }
+    print_result(values, json)
+
+
+@app.command()
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="IN.swi", help="A stream made by encode.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN.swi", help="A stream made by encode or preview.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Picture to write: .png, .webp, …")],
     caption: Annotated[
         str | None, typer.Option(help="What is said of the picture, for codecs that read it.")
@@ -110,6 +149,9 @@ def decode(
         ),
     ] = None,
     bundle: BundleFolder = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="IN is no file but a preview's text: base64url or data:.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
@@ -119,7 +161,10 @@ def decode(
         from shared.codecs import load_decoder  # noqa: PLC0415
         from shared.systems.catalogue import decoders_of, stream_name  # noqa: PLC0415
 
-        blob = read_stream(source)
+        if text:
+            from shared.codecs.preview import blob_of  # noqa: PLC0415
+
+        blob = blob_of(source) if text else read_stream(Path(source))
         container = Container.from_bytes(blob)
         stream = stream_name(container.header.codec_id)
         decoder = load_decoder(codec or decoders_of(stream)[0], bundle)

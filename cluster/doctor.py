@@ -31,6 +31,8 @@ PACKAGES = (
     "pillow",
     "pillow-heif",
     "pillow-jxl-plugin",
+    "blurhash-rs",
+    "thumbhash-rs",
     "pyarrow",
     "safetensors",
 )

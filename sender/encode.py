@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.codecs import AnyEncoder, Encoded, encode
-from shared.pictures import read_picture, write_atomically
+from shared.codecs.fitting import best_that_fits
+from shared.pictures import Picture, read_picture, write_atomically
 
-__all__ = ["encode_file"]
+__all__ = ["Wanted", "encode_file"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stream is asked to be: of a quality level, or the best of a size; the default level otherwise."""
+
+    quality: int | None = None
+    size: int | None = None
+    bits_per_pixel: float | None = None
+
+    def size_for(self, picture: Picture) -> int | None:
+        """The largest number of bytes that is wanted; None for any."""
+        if self.bits_per_pixel is None:
+            return self.size
+        return int(self.bits_per_pixel * picture.shape[0] * picture.shape[1] / 8)
 
 
 def encode_file(
-    source: Path, target: Path, encoder: AnyEncoder, quality: int, caption: str | None = None
-) -> Encoded:
+    source: Path, target: Path, encoder: AnyEncoder, wanted: Wanted, caption: str | None = None
+) -> tuple[int, Encoded]:
     """Read ``source``, compress it, write ``target`` whole or not at all; a blind encoder hears no caption.
 
+    Returns:
+        the level, and the stream.
+
     Raises:
-        SidewireError: what is wrong with the picture, the quality or the place.
+        SidewireError: what is wrong with the picture, the quality, the size or the place.
     """
-    encoded = encode(encoder, read_picture(source), quality, caption)
+    picture = read_picture(source)
+    limit = wanted.size_for(picture)
+    if limit is None:
+        level = encoder.default_quality if wanted.quality is None else wanted.quality
+        encoded = encode(encoder, picture, level, caption)
+    else:
+        level, encoded = best_that_fits(
+            lambda one: encode(encoder, picture, one, caption), encoder.qualities, limit
+        )
     write_atomically(target, encoded.blob)
-    return encoded
+    return level, encoded

@@ -194,14 +194,16 @@ def identity(
 
 
 def save_bundle(
-    folder: Path, manifest: ManifestT, tensors: dict[str, Tensor], *, packed: bool
+    folder: Path, manifest: ManifestT, tensors: dict[str, Tensor], *, exact: Collection[str] = ()
 ) -> ManifestT:
     """Write a bundle; returns the manifest with the hash of what was written.
 
     Args:
-        packed: weights in int8, for networks whose output is a picture; nothing that decides symbols.
+        exact: sections that are kept as they are, all that symbols depend on; weights of others become int8.
     """
-    data = save_tensors(pack(tensors) if packed else tensors)
+    kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in exact}
+    rest = {name: tensor for name, tensor in tensors.items() if name not in kept}
+    data = save_tensors(kept | pack(rest))
     sealed = manifest.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / TENSORS_NAME, data)

@@ -11,6 +11,7 @@ __all__ = [
     "PictureError",
     "QualityError",
     "SidewireError",
+    "SizeError",
     "StorageError",
     "UnknownCodecError",
     "WorkLeftError",
@@ -48,6 +49,22 @@ class UnknownCodecError(SidewireError):
 
 class QualityError(SidewireError):
     """The codec has no such quality level."""
+
+
+class SizeError(SidewireError):
+    """No level of a codec makes a stream as small as was asked for.
+
+    Attributes:
+        limit: bytes that were asked for.
+        least: bytes of the smallest stream.
+    """
+
+    def __init__(self, limit: int, least: int) -> None:
+        super().__init__(limit, least)
+        self.limit, self.least = limit, least
+
+    def __str__(self) -> str:
+        return f"no level fits into {self.limit} bytes; the smallest takes {self.least}"
 
 
 class ContainerError(SidewireError):

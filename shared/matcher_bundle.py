@@ -22,7 +22,7 @@ def save_matcher(
 ) -> MatcherManifest:
     """Write a bundle, weights in int8; returns the manifest with the hash of what was written."""
     kept = {key: tensor for key, tensor in tensors.items() if not key.endswith(COUNTER)}
-    return save_bundle(folder, manifest, kept, packed=True)
+    return save_bundle(folder, manifest, kept)
 
 
 def load_matcher(folder: Path) -> tuple[Matcher, MatcherManifest]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from shared.codecs import codec_names, get_codec
-from shared.codecs.baselines import FORMATS, PillowCodec, PillowFormat, jxl_quality
+from shared.codecs.baselines.files import FORMATS, PillowCodec, PillowFormat, jxl_quality
 from shared.codecs.interface import TextPlacement
 from shared.errors import CorruptStreamError, LimitError, QualityError, SidewireError
 from shared.feed import read_feed

@@ -110,7 +110,7 @@ def test_the_model_id_covers_what_symbols_mean_and_nothing_else(copied: Path) ->
     for name, tensor in bundle.tensors.items():
         changed = dict(bundle.tensors)
         changed[name] = tensor + 1
-        found = identity("base", size, changed, Hyperprior.stream_sections)
+        found = identity("base", size, changed, ("h_mu", "scale", "tables"))
         same = found == bundle.manifest.model_id
         assert same == name.startswith(("g_a.", "g_s.", "h_a."))
 
@@ -118,7 +118,7 @@ def test_the_model_id_covers_what_symbols_mean_and_nothing_else(copied: Path) ->
 def test_saving_round_trips(tmp_path: Path, copied: Path) -> None:
     bundle = load_bundle(copied)
     assert isinstance(bundle.manifest, Manifest)
-    manifest = save_bundle(tmp_path / "again", bundle.manifest, bundle.tensors, packed=False)
+    manifest = save_bundle(tmp_path / "again", bundle.manifest, bundle.tensors, exact={name.partition(".")[0] for name in bundle.tensors})
     assert manifest == bundle.manifest
     assert load_bundle(tmp_path / "again").tensors.keys() == bundle.tensors.keys()
 

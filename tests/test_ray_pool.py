@@ -81,7 +81,7 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert isinstance(bundle.manifest, Manifest)
     last = "g_s.body.13.0.bias"
     tensors = bundle.tensors | {last: bundle.tensors[last] + 0.1}
-    save_bundle(folder, bundle.manifest, tensors, packed=True)
+    save_bundle(folder, bundle.manifest, tensors)
     return folder
 
 

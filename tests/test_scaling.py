@@ -31,7 +31,7 @@ def test_demands_are_what_the_runs_with_few_decoders_show() -> None:
 
 @given(
     st.floats(0.001, 1),
-    st.floats(1e-4, 0.1),
+    st.floats(1e-3, 0.1),  # 20,000 decoders of a second each are more than these let through
     st.floats(1e-4, 0.1),
     st.integers(1, 50),
     st.integers(1, 3),

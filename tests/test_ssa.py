@@ -205,7 +205,7 @@ def test_a_bundle_folder_is_loaded_for_what_it_is(tmp_path: Path) -> None:
         load_decoder("ssa", shipped_bundle("judge"))
     bundle = load_bundle(shipped_bundle("ssa"))
     assert isinstance(bundle.manifest, Manifest)
-    save_bundle(tmp_path, bundle.manifest, bundle.tensors, packed=True)
+    save_bundle(tmp_path, bundle.manifest, bundle.tensors)
     again = load_bundle(tmp_path)
     for name, tensor in bundle.tensors.items():
         torch.testing.assert_close(again.tensors[name], tensor, rtol=0, atol=1e-6)

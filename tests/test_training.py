@@ -79,7 +79,7 @@ def store(data: Path) -> PictureStore:
 
 
 def fresh(store: PictureStore, settings: RateDistortion) -> RateDistortionRun:
-    return RateDistortionRun(settings, Crops(store, settings.crop))
+    return RateDistortionRun(settings, Crops(store))
 
 
 def weights(run: RateDistortionRun) -> dict[str, torch.Tensor]:
@@ -149,7 +149,7 @@ def test_training_lowers_the_loss_of_a_batch_it_did_not_see(store: PictureStore)
     def loss() -> float:
         torch.manual_seed(0)
         with torch.no_grad():
-            return sum(float(phase.moves[0].loss(run.draw(one.index, "float"))) for one in unseen)
+            return sum(float(phase.moves[0].loss(run.draw(one[0].index, "float"))) for one in unseen)
 
     before = loss()
     for _ in range(300):
@@ -239,7 +239,7 @@ def test_encoder_and_generator_learn_together_on_a_frozen_stream(
 def test_orthogonalised_updates_have_singular_values_near_one() -> None:
     generator = torch.Generator().manual_seed(1)
     for shape in ((40, 90), (90, 40)):
-        singular = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=generator)))
+        singular = torch.linalg.svdvals(orthogonalise(torch.randn(1, *shape, generator=generator)))
         assert float(singular.min()) > 0.5
         assert float(singular.max()) < 1.4
 

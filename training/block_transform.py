@@ -20,11 +20,16 @@ PICTURES, STEP = 1000, 2**40
 
 
 @torch.no_grad()
-def start_as_block_transform(parts: Parts, ladder: Tensor, examples: Examples, seed: int) -> Tensor:
+def start_as_block_transform(
+    parts: Parts, ladder: Tensor, examples: Examples, seed: int, side: int
+) -> Tensor:
     """Give the linear paths the principal components of 16x16 patches, and the networks silence.
 
     The bodies' last layers become zero; each level's gain is the step that suits its weight in ``ladder``
     (levels,).
+
+    Args:
+        side: of the crops that patches are taken from, in pixels.
 
     Returns:
         (levels, M) standard deviations that y begins with, which a scale branch can begin with, too.
@@ -33,14 +38,17 @@ def start_as_block_transform(parts: Parts, ladder: Tensor, examples: Examples, s
     assert isinstance(latent, Hyperprior)
     assert isinstance(g_a, Analysis)
     assert isinstance(g_s, Synthesis)
-    x = examples.batch(seed, STEP, PICTURES, 1).x
+    x = examples.batch(seed, STEP, PICTURES, side).x
     x = x[..., : x.shape[2] // Y_STRIDE * Y_STRIDE, : x.shape[3] // Y_STRIDE * Y_STRIDE]
     patches = F.pixel_unshuffle(x - 0.5, Y_STRIDE).permute(0, 2, 3, 1).flatten(0, 2)
     _, vectors = torch.linalg.eigh(patches.double().T @ patches.double())
     components = vectors.flip(1)[:, : latent.size.latent].float()
     g_a.project.weight.copy_(components.T[:, :, None, None])
     g_s.expand.weight.copy_(components[:, :, None, None])
-    for last in (g_a.body[-1], g_s.body[-1], latent.h_mu[-1]):
+    silent = [g_a.body[-1], g_s.body[-1], latent.h_mu[-1]]
+    if latent.context is not None:
+        silent += latent.context.exit
+    for last in silent:
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
     # High-rate theory for an orthonormal transform: the step that minimises
@@ -48,5 +56,8 @@ def start_as_block_transform(parts: Parts, ladder: Tensor, examples: Examples, s
     step = torch.sqrt(6 / (math.log(2) * 255**2 * ladder))
     g_a.gain.log_gain.copy_(-torch.log(step)[:, None])
     g_s.gain.log_gain.copy_(torch.log(step)[:, None])
-    spread: Tensor = (patches @ components).std(0) * g_a.gain.log_gain.exp()
+    if latent.context is not None:
+        latent.context.entry_gain.log_gain.copy_(torch.log(step)[:, None])
+        latent.context.exit_gain.log_gain.copy_(-torch.log(step)[:, None])
+    spread: Tensor = (patches @ components).std(0).cpu() * g_a.gain.log_gain.exp()
     return spread

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from training.run import Run
@@ -19,7 +20,8 @@ __all__ = ["CHECKPOINT", "StepRow", "drive"]
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 50
 CHECKPOINT_EVERY = 250
-VALIDATE_EVERY = 500
+#: Seconds that lie between two checkpoints at least: a GPU does 250 steps in a few.
+CHECKPOINT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -45,36 +47,41 @@ def _append(path: Path, row: StepRow, console: Console) -> None:
     console.print(f"{line} {row.validation}".rstrip(), highlight=False)
 
 
-def drive(run: Run[Any], validate: Callable[[], str], folder: Path) -> None:
+def drive(
+    run: Run[Any], validate: Callable[[], str], folder: Path, validate_every: int = 500
+) -> None:
     """Step until all phases are done; the end of each is kept as ``PHASE.pt``, for others to start from.
 
     Args:
         run: what is trained; continues where it stands.
         validate: a line for the log.
         folder: for checkpoints and ``log.csv``.
+        validate_every: steps.
 
     Raises:
         FloatingPointError: the loss is not a number any more.
     """
     console, ends = Console(), run.ends()
-    losses: list[float] = []
     before, started = run.seconds, time.monotonic()
-    mark = started
+    mark = saved = started
+    total, count = torch.zeros(()), 0
     while run.step < run.steps:
-        losses.append(run.train_step())
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"loss is {losses[-1]} at step {run.step}")
+        total, count = run.advance() + total, count + 1
         done, over = run.step, run.step in ends
         if done % LOG_EVERY == 0 or over:
+            mean = float(total) / count
+            if not math.isfinite(mean):
+                raise FloatingPointError(f"loss is {mean} at step {done}")
             now = time.monotonic()
             run.seconds = before + now - started
-            speed, mean = len(losses) / (now - mark), sum(losses) / len(losses)
-            said = validate() if done % VALIDATE_EVERY == 0 or over else ""
+            said = validate() if done % validate_every == 0 or over else ""
             phase = next(name for end, name in ends.items() if done <= end)
-            row = StepRow(done, phase, round(run.seconds, 1), mean, speed, said)
+            row = StepRow(done, phase, round(run.seconds, 1), mean, count / (now - mark), said)
             _append(folder / "log.csv", row, console)
-            losses, mark = [], time.monotonic()
-        if done % CHECKPOINT_EVERY == 0 or over:
+            total, count, mark = torch.zeros(()), 0, time.monotonic()
+        late = time.monotonic() - saved > CHECKPOINT_SECONDS
+        if (done % CHECKPOINT_EVERY == 0 and late) or over:
             run.save(folder / CHECKPOINT)
+            saved = time.monotonic()
         if over:
             run.save(folder / f"{ends[done]}.pt")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from training.captioned import CaptionedPictures
-from training.data import PictureStore
+from training.data import PictureStore, Zoom
 from training.terms.step import Batch
 
 __all__ = ["CaptionedExamples", "Crops", "Examples"]
@@ -22,35 +22,39 @@ class Examples(Protocol):
     def digest(self) -> str:
         """Hash over the data."""
 
-    def batch(self, seed: int, step: int, count: int, levels: int) -> Batch:
-        """``count`` pictures, picture ``i`` at level ``i % levels``; the same for the same arguments."""
+    def batch(self, seed: int, step: int, count: int, side: int) -> Batch:
+        """``count`` pictures at level 0; the same for the same arguments.
 
-    def one(self, index: int) -> Batch | None:
+        Args:
+            side: of crops, in pixels; sources of whole pictures do not crop.
+        """
+
+    def one(self, index: int, side: int) -> Batch | None:
         """One picture without chance, at level 0; None past the last one."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Random crops of (crop, crop) pixels, mirrored half of the time; without captions."""
+    """Random crops, mirrored half of the time and now and then enlarged; without captions."""
 
     store: PictureStore
-    crop: int
+    zoom: Zoom | None = None
 
     @property
     def digest(self) -> str:
         """See :class:`Examples`."""
         return self.store.digest
 
-    def batch(self, seed: int, step: int, count: int, levels: int) -> Batch:
+    def batch(self, seed: int, step: int, count: int, side: int) -> Batch:
         """See :class:`Examples`."""
-        x = self.store.batch(seed, step, count, self.crop)
-        return Batch(x, torch.arange(count) % levels)
+        x = self.store.batch(seed, step, count, side, self.zoom)
+        return Batch(x, torch.zeros(count, dtype=torch.int64, device=x.device))
 
-    def one(self, index: int) -> Batch | None:
+    def one(self, index: int, side: int) -> Batch | None:
         """See :class:`Examples`: its upper left corner."""
         if index >= len(self.store.pictures):
             return None
-        corner = self.store.pictures[index][: self.crop, : self.crop].copy()
+        corner = self.store.pictures[index][:side, :side].copy()
         x = torch.from_numpy(corner).permute(2, 0, 1)[None].float() / 255
         return Batch(x, torch.zeros(1, dtype=torch.int64))
 
@@ -73,7 +77,7 @@ class CaptionedExamples:
         """See :class:`Examples`."""
         return self.pictures.digest
 
-    def batch(self, seed: int, step: int, count: int, levels: int) -> Batch:
+    def batch(self, seed: int, step: int, count: int, side: int) -> Batch:
         """See :class:`Examples`."""
         held, rng = self.pictures, np.random.default_rng([seed, step])
         index = rng.integers(len(held) - self.held_out, size=count)
@@ -83,9 +87,10 @@ class CaptionedExamples:
         pixels = np.where(mirrored, held.pictures[index][:, :, ::-1], held.pictures[index])
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         words = torch.from_numpy(captions).float()
-        return Batch(x, torch.arange(count) % levels, words, words * torch.from_numpy(told).float())
+        level = torch.zeros(count, dtype=torch.int64)
+        return Batch(x, level, words, words * torch.from_numpy(told).float())
 
-    def one(self, index: int) -> Batch | None:
+    def one(self, index: int, side: int) -> Batch | None:
         """See :class:`Examples`: with its first caption."""
         if index >= len(self.pictures):
             return None

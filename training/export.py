@@ -46,9 +46,7 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     size = module.Size.model_validate(recipe.size)
     tensors = _transforms(run)
     if integers is not None:
-        tensors = {
-            name: half(tensor) for name, tensor in (tensors | _latent(run, integers)).items()
-        }
+        tensors |= {name: half(tensor) for name, tensor in _latent(run, integers).items()}
     reads = recipe.told is not TextPlacement.NOWHERE
     manifest = Manifest(
         codec=recipe.system,
@@ -56,15 +54,16 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
         text_encoder=recipe.text_encoder if reads else "",
         size=size.model_dump(mode="json"),
         model_id=stream_model_id(run.parts)
-        or identity(recipe.system, size, tensors, run.parts.latent.stream_sections),
+        or identity(system(recipe.system).stream, size, tensors, run.parts.latent.stream_sections),
         provenance=provenance(recipe, run, run.examples.digest),
     )
-    saved = save_bundle(folder, manifest, tensors, packed=integers is None)
+    exact = run.parts.latent.sections if integers is not None else ()
+    saved = save_bundle(folder, manifest, tensors, exact=exact)
     if integers is None or not kodak.exists():
         return saved
     measured = _measured(read_bundle(folder), integers, kodak)
     update = {"provenance": measured}
-    return save_bundle(folder, saved.model_copy(update=update), tensors, packed=False)
+    return save_bundle(folder, saved.model_copy(update=update), tensors, exact=exact)
 
 
 def _on_cpu(section: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -84,11 +83,14 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     """h_a, h_mu, the integer scale branch, and tables from counts over training pictures."""
     latent = integers.latent
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
+    batches = (run.batch(step, group) for step in steps for group in run.groups)
     with torch.autocast(run.device.type, torch.bfloat16):
-        tables = fit_tables(latent, (run.analysed(run.batch(step)) for step in steps))
+        tables = fit_tables(latent, ((run.analysed(one), one.quality) for one in batches))
+    context = {} if latent.context is None else latent.context.state_dict()
     return (
         _on_cpu("h_a", latent.h_a.state_dict())
         | _on_cpu("h_mu", latent.h_mu.state_dict())
+        | _on_cpu("context", context)
         | _on_cpu("scale", integers.scale.export())
         | _on_cpu("tables", tables.to_tensors())
     )

@@ -55,7 +55,7 @@ class Integers:
     @property
     def begun(self) -> bool:
         """Whether the branch is on the integer grid."""
-        return bool(self.scale.quantised)
+        return self.scale.quantised
 
     def start_from(self, spread: Tensor) -> None:
         """Begin with each channel's own scale at each level, (levels, M), so that bits are sensible."""
@@ -94,7 +94,8 @@ class Integers:
     def step(self, y: Tensor, batch: Batch) -> IntegerStep:
         """What a step sees of y (B, M, H, W)."""
         with torch.autocast(y.device.type, torch.bfloat16):
-            return IntegerStep(batch, *self.latent.rounded(y, batch.quality))
+            z_hat, _, symbols = self.latent.rounded(y, batch.quality)
+        return IntegerStep(batch, z_hat, symbols)
 
     def begin(self, average: Average[Any]) -> None:
         """Go over to integers, from the averaged weights."""

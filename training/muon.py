@@ -9,8 +9,8 @@ in Liu et al., "Muon is Scalable for LLM Training" (2025), so that AdamW's learn
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,22 +35,25 @@ def matrices_of(module: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrix, roughly: all singular values end near 1. bfloat16 inside."""
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Nearest semi-orthogonal matrices of (n, r, c), roughly: all singular values end near 1. bfloat16 inside."""
     a, b, c = COEFFICIENTS
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = (x.T if tall else x).to(matrix.dtype)
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    result: Tensor = (x.mT if tall else x).to(matrices.dtype)
     return result
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised. Parameters of any shape are read as ``(shape[0], -1)``."""
+    """Nesterov momentum, orthogonalised. Parameters of any shape are read as ``(shape[0], -1)``.
+
+    Parameters of one shape are orthogonalised together: a GPU would spend its time on launches otherwise.
+    """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
@@ -59,19 +62,26 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Apply one update to every parameter that has a gradient."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group["lr"], group["momentum"])
+                    alike[parameter.shape].append(parameter)
+            for parameters in alike.values():
+                self._update(parameters, group["lr"], group["momentum"])
 
-    def _update(self, parameter: Tensor, lr: float, momentum: float) -> None:
-        assert parameter.grad is not None
-        state: dict[str, Any] = self.state[parameter]
-        gradient = parameter.grad.reshape(parameter.shape[0], -1)
-        buffer = state.setdefault("momentum", torch.zeros_like(gradient))
-        buffer.mul_(momentum).add_(gradient)
-        direction = orthogonalise(gradient + momentum * buffer)
-        scale = MATCHED_RMS * math.sqrt(max(direction.shape))
-        parameter.sub_(direction.reshape(parameter.shape), alpha=lr * scale)
+    def _update(self, parameters: list[nn.Parameter], lr: float | Tensor, momentum: float) -> None:
+        gradients = [one.grad.reshape(len(one), -1) for one in parameters if one.grad is not None]
+        buffers = [
+            self.state[one].setdefault("momentum", torch.zeros_like(gradient))
+            for one, gradient in zip(parameters, gradients, strict=True)
+        ]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, gradients)
+        ahead = torch._foreach_add(gradients, buffers, alpha=momentum)
+        directions = orthogonalise(torch.stack(list(ahead)))
+        step = MATCHED_RMS * math.sqrt(max(directions.shape[1:])) * lr * directions
+        for parameter, change in zip(parameters, step, strict=True):
+            parameter.sub_(change.reshape(parameter.shape))
 
 
 def muon_and_adamw(

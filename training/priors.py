@@ -6,6 +6,7 @@ import torch
 from compressai.entropy_models import EntropyBottleneck
 from compressai.ops import LowerBound
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = ["LearntPrior"]
 
@@ -16,8 +17,8 @@ class LearntPrior(nn.Module):
     """Bits of z under factorised densities (Balle et al., "Variational Image Compression with a Scale
     Hyperprior", 2018, app. 6.1), by CompressAI's entropy bottleneck.
 
-    A batch holds every level equally often (picture ``i`` has level ``i % levels``), which lets one
-    bottleneck of ``levels * N`` channels give each level its own prior.
+    One bottleneck of ``levels * N`` channels gives each level its own prior; a picture is measured by the
+    rows of its own level.
     """
 
     def __init__(self, levels: int, channels: int) -> None:
@@ -31,15 +32,23 @@ class LearntPrior(nn.Module):
         self.bound = LowerBound(LIKELIHOOD_FLOOR)
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Bits (B,) of z (B, N, h, w), noisy or integers, at levels ``arange(B) % levels``."""
-        count, levels, n = z.shape[0], self.levels, self.channels
-        # (k*L, N, h, w) -> (L*N, 1, k*h*w): the bottleneck's own layout, a row a channel and level.
-        rows = z.reshape(count // levels, levels * n, -1).transpose(0, 1)
+        """Bits (B,) of z (B, N, h, w), noisy or integers, at levels (B,)."""
+        count, n = z.shape[0], self.channels
+        rows = (quality[:, None] * n + torch.arange(n, device=z.device)).flatten()
+        values = z.float().reshape(count * n, 1, -1)
         with torch.autocast(z.device.type, enabled=False):
-            likelihood, _, _ = self.bottleneck._likelihood(rows.reshape(levels * n, 1, -1).float())
-        bits = -torch.log2(self.bound(likelihood))
-        bits = bits.reshape(levels, n, count // levels, -1).sum((1, 3))
-        return bits.transpose(0, 1).reshape(count)
+            lower, upper = (self._logits(values + edge, rows) for edge in (-0.5, 0.5))
+        bits = -torch.log2(self.bound(torch.sigmoid(upper) - torch.sigmoid(lower)))
+        return bits.reshape(count, -1).sum(1)
+
+    def _logits(self, values: Tensor, rows: Tensor) -> Tensor:
+        """The bottleneck's cumulative logits of values (R, 1, n) by its channels ``rows`` (R,)."""
+        own, x = self.bottleneck, values
+        for i, (matrix, bias) in enumerate(zip(own.matrices, own.biases, strict=True)):
+            x = F.softplus(matrix)[rows] @ x + bias[rows]
+            if i < len(own.factors):
+                x = x + torch.tanh(own.factors[i])[rows] * torch.tanh(x)
+        return x
 
     @torch.no_grad()
     def cumulative(self, edges: Tensor) -> Tensor:

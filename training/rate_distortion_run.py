@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import takewhile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +23,13 @@ from training.examples import Examples
 from training.fresh import fresh_parts
 from training.integers import Integers, IntegerStep
 from training.muon import Muon, matrices_of
+from training.recorded import Recorder
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.terms.adversarial import adversarial_moves, discriminator_learner
 from training.terms.mse import Mse, psnr
 from training.terms.rate import Rate
-from training.terms.step import Batch, Step, Term, sum_of
+from training.terms.similarity import Similarity
+from training.terms.step import Batch, Step, Term, over_batches, sum_of
 
 if TYPE_CHECKING:
     from training.recipes.rate_distortion import RateDistortion
@@ -35,6 +38,44 @@ __all__ = ["RateDistortionRun"]
 
 #: The linear path of each transform, by the name of its module.
 LINEAR_PATHS = {"g_a": "project", "g_s": "expand"}
+#: Batches of one step draw their pictures this many steps apart.
+APART = 2**42
+
+#: One step: a batch for each scale of the ladder.
+Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The levels of one scale, which a step sees in one batch.
+
+    Attributes:
+        levels: consecutive ones.
+        count: pictures a step, a multiple of the number of levels.
+        side: of crops, in pixels.
+    """
+
+    scale: int
+    levels: range
+    count: int
+    side: int
+
+    def quality(self, device: torch.device) -> torch.Tensor:
+        """(count,) levels in turn."""
+        return self.levels.start + torch.arange(self.count, device=device) % len(self.levels)
+
+
+def groups_of(recipe: RateDistortion, scales: Sequence[int]) -> tuple[Group, ...]:
+    """A group a stretch of equal scales."""
+    found, start = [], 0
+    for scale, stretch in groupby(scales):
+        levels = range(start, start + len(list(stretch)))
+        start = levels.stop
+        batch, side = (
+            (recipe.batch, recipe.crop) if scale == 1 else (recipe.copy_batch, recipe.copy_crop)
+        )
+        found.append(Group(scale, levels, batch * len(levels), side))
+    return tuple(found)
 
 
 class RateDistortionRun(Run[Any]):
@@ -49,6 +90,7 @@ class RateDistortionRun(Run[Any]):
         self.recipe, self.examples, self.device = recipe, examples, default_device()
         parts = fresh_parts(recipe.system, recipe.size)
         self.levels = parts.levels
+        self.groups = groups_of(recipe, parts.ladder.scales)
         self.integers: Integers | None = None
         if parts.stream:
             parts.latent.ready(self.device, torch.float32)
@@ -57,28 +99,36 @@ class RateDistortionRun(Run[Any]):
             self.integers = Integers(parts.latent, self.device)
             if isinstance(parts.g_a, Analysis):
                 ladder = recipe.ladder(self.levels)
-                spread = start_as_block_transform(parts, ladder, examples, recipe.seed)
+                spread = start_as_block_transform(parts, ladder, examples, recipe.seed, recipe.crop)
                 self.integers.start_from(spread)
         self.parts = parts.to(self.device).to(memory_format=torch.channels_last)
         learning = nn.ModuleDict({name: getattr(parts, name) for name in recipe.learns})
         self.average = Average(learning, recipe.average)
-        models: dict[str, nn.Module] = {"learning": learning, "average": self.average.model}
+        models: dict[str, nn.Module] = {"learning": learning, "average": self.average.module}
         learners = {"parts": self._learner(learning)}
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
         terms = self._terms()
-        float_move = Move(learners["parts"], sum_of(terms), schedule)
-        phases = [Phase[Any]("float", recipe.steps, [float_move])]
+        float_move = Move(learners["parts"], over_batches(sum_of(terms)), schedule)
+        phases = [Phase[Any]("float", recipe.steps, [float_move], recorder=self._recorder())]
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
             learners["d"] = discriminator_learner(d, recipe.discriminator_rate)
-            moves = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
+            moves = [
+                replace(move, loss=over_batches(move.loss))
+                for move in adversarial_moves(
+                    recipe, learners["parts"], learners["d"], d, terms, schedule
+                )
+            ]
             phases.append(Phase("adversarial", recipe.adversarial_steps, moves))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin
             learners |= self.integers.learners(recipe.quantised_learning_rate)
-            moves = self.integers.moves(learners, weights.to(self.device))
+            moves = [
+                replace(move, loss=over_batches(move.loss))
+                for move in self.integers.moves(learners, weights.to(self.device))
+            ]
             phases.append(Phase("integer", recipe.quantised_steps, moves, self.begin_integers))
         super().__init__(recipe.seed, self.draw, phases, models, learners)
 
@@ -105,8 +155,25 @@ class RateDistortionRun(Run[Any]):
         if recipe.target is not None:
             k_m = torch.full((self.levels,), recipe.distortion_weight)
             return [recipe.target, Mse(k_m)]
-        weights = recipe.level_weights(self.levels)
-        return [Rate(weights), Mse(weights * recipe.ladder(self.levels))]
+        weights = recipe.level_weights(self.levels).to(self.device)
+        distortion = weights * recipe.ladder(self.levels).to(self.device)
+        terms: list[Term] = [Rate(weights), Mse(distortion)]
+        if recipe.similarity_weight:
+            terms.append(Similarity(recipe.similarity_weight * distortion))
+        return terms
+
+    def _recorder(self) -> Recorder[Steps] | None:
+        """On a GPU."""
+        if self.device.type != "cuda":
+            return None
+
+        def tensors(steps: Steps) -> list[torch.Tensor]:
+            return [one for step in steps for one in step.batch.tensors.values()]
+
+        def again(steps: Steps) -> Steps:
+            return tuple(self._step(step.index, step.batch) for step in steps)
+
+        return Recorder(tensors, again, self.device)
 
     def _discriminator(self) -> Discriminator:
         latent = self.parts.latent
@@ -118,18 +185,28 @@ class RateDistortionRun(Run[Any]):
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def batch(self, step: int) -> Batch:
-        """What a step sees, on the run's device."""
-        count = self.recipe.batch * self.levels
-        batch = self.examples.batch(self.recipe.seed, step, count, self.levels)
-        return batch.to(self.device)
+    def batch(self, step: int, group: Group) -> Batch:
+        """What a step sees of one scale, on the run's device."""
+        number = step + APART * self.groups.index(group)
+        drawn = self.examples.batch(self.recipe.seed, number, group.count, group.side)
+        share = len(group.levels) / self.levels
+        batch = replace(
+            drawn.to(self.device),
+            quality=group.quality(self.device),
+            scale=group.scale,
+            share=share,
+        )
+        return batch
 
-    def draw(self, step: int, phase: str) -> Step | IntegerStep:
+    def _step(self, step: int, batch: Batch) -> Step:
+        return Step(step, batch, lambda seen: self.forward(self.parts, seen), learns=True)
+
+    def draw(self, step: int, phase: str) -> Steps | tuple[IntegerStep, ...]:
         """See :class:`Run`."""
-        batch = self.batch(step)
+        batches = [self.batch(step, group) for group in self.groups]
         if phase != "integer" or self.integers is None:
-            return Step(step, batch, lambda seen: self.forward(self.parts, seen), learns=True)
-        return self.integers.step(self.analysed(batch), batch)
+            return tuple(self._step(step, batch) for batch in batches)
+        return tuple(self.integers.step(self.analysed(batch), batch) for batch in batches)
 
     def given(self, batch: Batch) -> tuple[Conditioning | None, Conditioning | None]:
         """What the encoder and the decoder are given: the text, or silence."""
@@ -141,15 +218,17 @@ class RateDistortionRun(Run[Any]):
 
     def forward(self, parts: Parts, batch: Batch) -> Pass:
         """One pass, networks in bfloat16."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            out: Pass = parts(batch.x, batch.quality, *self.given(batch))
+        # A recorded step must not find weights that an earlier one has cast.
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            out: Pass = parts(batch.x, batch.quality, *self.given(batch), batch.scale)
         return out
 
     @torch.no_grad()
     def analysed(self, batch: Batch) -> torch.Tensor:
         """y of a batch, (B, M, H/16, W/16) float32."""
         with torch.autocast(self.device.type, torch.bfloat16):
-            y = self.parts.analyse(batch.x, batch.quality, self.given(batch)[0])
+            x = self.parts.copied(batch.x, batch.scale)
+            y = self.parts.analyse(x, batch.quality, self.given(batch)[0])
         return y.float()
 
     def begin_integers(self) -> None:
@@ -188,13 +267,16 @@ class RateDistortionRun(Run[Any]):
         """
         model = self.averaged.eval()
         rates, values = np.zeros(self.levels), np.zeros(self.levels)
-        found = takewhile(lambda one: one is not None, map(examples.one, range(pictures)))
-        batches = [one.repeated(self.levels) for one in found if one is not None]
-        for batch in batches:
-            seen = batch.to(self.device)
-            out = self.forward(model, seen)
-            assert out.bits is not None
-            rates += out.bits.cpu().numpy() / (seen.x.shape[2] * seen.x.shape[3])
-            values += psnr(out.x_hat, seen.x).cpu().numpy()
+        for group in self.groups:
+            found = (examples.one(index, group.side) for index in range(pictures))
+            batches = [one.repeated(group.levels) for one in found if one is not None]
+            span = slice(group.levels.start, group.levels.stop)
+            for batch in batches:
+                seen = replace(batch.to(self.device), scale=group.scale)
+                out = self.forward(model, seen)
+                assert out.bits is not None
+                pixels = seen.x.shape[2] * seen.x.shape[3]
+                rates[span] += out.bits.cpu().numpy() / pixels / len(batches)
+                values[span] += psnr(out.x_hat, seen.x).cpu().numpy() / len(batches)
         model.train()
-        return (rates / len(batches)).tolist(), (values / len(batches)).tolist()
+        return rates.tolist(), values.tolist()

@@ -59,6 +59,7 @@ class Recipe(BaseModel, Generic[DataT]):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="what the bundle is for")
     seed: int = 1
+    watch_steps: int = Field(500, ge=1, description="between two rows of validation in the log")
 
     def digest(self) -> str:
         """Hash of the settings, whatever their order, for provenance."""
@@ -107,7 +108,7 @@ class Recipe(BaseModel, Generic[DataT]):
         if places.snapshot:
             self.finish(run, data)
         else:
-            drive(run, lambda: self.watch(run, data), places.out)
+            drive(run, lambda: self.watch(run, data), places.out, self.watch_steps)
         return self.export(run, data, places)
 
 

@@ -7,6 +7,7 @@ checkpoint ends where an unbroken one would.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,17 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-__all__ = ["Average", "Learner", "Move", "Phase", "Run", "Schedule", "rise_and_fall"]
+__all__ = [
+    "Average",
+    "Learner",
+    "Move",
+    "Phase",
+    "Run",
+    "Schedule",
+    "carry_out",
+    "rise_and_fall",
+]
 
 T = TypeVar("T")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -42,22 +51,20 @@ def rise_and_fall(warmup_steps: int, fall: float = 1.0, peak: float = 1.0) -> Sc
 
 
 class Average(Generic[ModuleT]):
-    """The moving average of a module's weights; ``module`` has it."""
+    """The moving average of a module's weights, as ``module``, a model like the one that learns."""
 
     def __init__(self, module: ModuleT, decay: float) -> None:
-        averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self.source: ModuleT = module
-        self.model: Any = AveragedModel(module, multi_avg_fn=averaging)
+        self.source, self._decay = module, decay
+        self.module: ModuleT = copy.deepcopy(module).requires_grad_(False)
+        pairs = zip(self.module.parameters(), module.parameters(), strict=True)
+        self._own, self._theirs = map(list, zip(*pairs, strict=True))
 
-    @property
-    def module(self) -> ModuleT:
-        """A model like the one that learns."""
-        found: ModuleT = self.model.module
-        return found
-
+    @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are."""
-        self.model.update_parameters(self.source)
+        """Take in the weights as they are; buffers are copied."""
+        torch._foreach_lerp_(self._own, [one.data for one in self._theirs], 1 - self._decay)
+        for own, theirs in zip(self.module.buffers(), self.source.buffers(), strict=True):
+            own.copy_(theirs)
 
 
 class Learner:
@@ -84,19 +91,42 @@ class Learner:
         for group in self._groups():
             group.setdefault("initial_lr", group["lr"])
 
+    def recordable(self, device: torch.device) -> None:
+        """Keep the rates in tensors, so that a recorded step can be replayed at others."""
+        for group in self._groups():
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)
+            if "capturable" in group:
+                group["capturable"] = True
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Go on from saved optimisers, whatever device they were saved on."""
+        for one, saved in zip(self.optimisers, states, strict=True):
+            one.load_state_dict(saved)
+        for group in self._groups():
+            group["lr"] = float(group["lr"])
+            if "capturable" in group:
+                group["capturable"] = False
+
+    def set_rates(self, factor: float) -> None:
+        """Let the next step go at ``factor`` times each group's rate."""
+        for group in self._groups():
+            rate = group["initial_lr"] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimiser in self.optimisers for group in optimiser.param_groups]
 
-    def descend(self, loss: Tensor, factor: float) -> None:
-        """One step on ``loss`` at ``factor`` times each group's rate."""
+    def descend(self, loss: Tensor) -> None:
+        """One step on ``loss`` at the rates that are set."""
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip_norm is not None:
             parameters = [one for group in self._groups() for one in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self._clip_norm)
-        for group in self._groups():
-            group["lr"] = group["initial_lr"] * factor
         for optimiser in self.optimisers:
             optimiser.step()
         if self._decayed:
@@ -124,12 +154,23 @@ class Phase(Generic[T]):
     Attributes:
         moves: in order; a step's loss is the last one's.
         begin: called once before the first step.
+        recorder: carries the moves out in another way than one by one.
     """
 
     name: str
     steps: int
     moves: Sequence[Move[T]]
     begin: Callable[[], None] | None = None
+    recorder: Callable[[Sequence[Move[T]], T], Tensor] | None = None
+
+
+def carry_out(moves: Sequence[Move[T]], seen: T) -> Tensor:
+    """Each move in order; returns the last one's loss."""
+    loss = torch.zeros(())
+    for move in moves:
+        loss = move.loss(seen)
+        move.learner.descend(loss)
+    return loss.detach()
 
 
 class Run(Generic[T]):
@@ -179,6 +220,10 @@ class Run(Generic[T]):
 
     def train_step(self) -> float:
         """One step of whichever phase it is; returns its loss."""
+        return float(self.advance().item())
+
+    def advance(self) -> Tensor:
+        """One step, without waiting for a GPU to be done with it; returns its loss."""
         done, began = self.step, time.process_time()
         for phase in self.phases:
             if done < phase.steps:
@@ -188,14 +233,12 @@ class Run(Generic[T]):
             phase.begin()
         torch.manual_seed(hash((self.seed, self.step)))
         seen = self._draw(self.step, phase.name)
-        value = 0.0
         for move in phase.moves:
-            loss = move.loss(seen)
-            move.learner.descend(loss, move.schedule(done, phase.steps))
-            value = float(loss.item())
+            move.learner.set_rates(move.schedule(done, phase.steps))
+        loss = (phase.recorder or carry_out)(phase.moves, seen)
         self.step += 1
         self.cpu_seconds += time.process_time() - began
-        return value
+        return loss
 
     def save(self, path: Path) -> None:
         """Write all that it takes to go on; the file is replaced whole."""
@@ -223,7 +266,6 @@ class Run(Generic[T]):
         for name, model in self._models.items():
             model.load_state_dict(state["models"][name])
         for name, learner in self._learners.items():
-            for one, saved in zip(learner.optimisers, state["optimisers"][name], strict=True):
-                one.load_state_dict(saved)
+            learner.load(state["optimisers"][name])
         self.step, self.seconds = state["step"], state["seconds"]
         self.cpu_seconds = state["cpu_seconds"]

@@ -57,7 +57,6 @@ class _Layer(nn.Module):
 class ScaleBranch(nn.Module):
     """Float or fake-quantised scale branch: z (B, N, h, w) -> index (B, M, 4h, 4w), continuous."""
 
-    quantised: Tensor
     peaks: Tensor
 
     def __init__(self, size: HyperpriorSize) -> None:
@@ -76,7 +75,15 @@ class ScaleBranch(nn.Module):
         # Largest activations seen in float; then the activations' grids, which learn their steps.
         self.register_buffer("peaks", torch.zeros(2))
         self.log_steps = nn.Parameter(torch.zeros(2), requires_grad=False)
-        self.register_buffer("quantised", torch.zeros((), dtype=torch.bool))
+        self.quantised = False
+
+    def get_extra_state(self) -> Tensor:
+        """What belongs to a checkpoint beside weights; no buffer, which a GPU would have to be asked for."""
+        return torch.tensor(self.quantised)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """The inverse of :meth:`get_extra_state`."""
+        self.quantised = bool(state)
 
     @torch.no_grad()
     def start_from(self, index: Tensor) -> None:
@@ -89,7 +96,7 @@ class ScaleBranch(nn.Module):
         """Switch the forward pass to the integer grid, from the peaks seen so far."""
         with torch.no_grad():
             self.log_steps.copy_(torch.log(self.peaks.clamp(min=1.0) / ACTIVATION_LIMIT))
-        self.quantised.fill_(True)
+        self.quantised = True
 
     def _steps(self) -> list[Tensor]:
         """Grid steps of the three layers' inputs: z is on the integers already."""
@@ -108,7 +115,7 @@ class ScaleBranch(nn.Module):
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """Continuous scale index, not clamped (the caller clamps, so that gradients can return)."""
-        quantised = bool(self.quantised)
+        quantised = self.quantised
         steps: list[Tensor] | list[None] = self._steps() if quantised else [None, None, None]
         x = z.clamp(-Z_LIMIT, Z_LIMIT)
         x = self._activation(self.layers[0](x, quality, steps[0]), 0, quantised)

@@ -40,12 +40,20 @@ class _Counts:
         self.y = np.zeros((SCALE_LEVELS, 2 * Y_REACH + 1))
         self.z = np.zeros((levels, channels, 2 * Z_SEARCH + 1))
 
-    def add(self, z: NDArray[np.int64], index: NDArray[np.int64], y: NDArray[np.int64]) -> None:
-        """One batch; picture ``i`` has level ``i % levels``."""
-        np.add.at(self.y, (index, y.clip(-Y_REACH, Y_REACH) + Y_REACH), 1)
-        level = np.arange(len(z))[:, None, None, None] % len(self.z)
-        channel = np.arange(z.shape[1])[None, :, None, None]
-        np.add.at(self.z, (level, channel, z.clip(-Z_SEARCH, Z_SEARCH) + Z_SEARCH), 1)
+    def add(self, quality: Tensor, z: Tensor, index: Tensor, y: Tensor) -> None:
+        """One batch at levels (B,); the rest as :meth:`Hyperprior.learnt_symbols` gives it."""
+        columns = self.y.shape[1]
+        _tally(self.y, index * columns + y.clamp(-Y_REACH, Y_REACH) + Y_REACH)
+        _, n, columns = self.z.shape
+        row = quality[:, None] * n + torch.arange(n, device=z.device)
+        place = row[:, :, None, None] * columns + z.clamp(-Z_SEARCH, Z_SEARCH) + Z_SEARCH
+        _tally(self.z, place)
+
+
+def _tally(counts: NDArray[np.float64], places: Tensor) -> None:
+    """Add one at each flat place of ``counts``."""
+    found = torch.bincount(places.flatten().long(), minlength=counts.size)
+    counts += found.cpu().numpy().reshape(counts.shape)
 
 
 def _y_table(index: int, counts: NDArray[np.float64]) -> Table:
@@ -74,19 +82,17 @@ def _z_table(cdf: NDArray[np.float64], counts: NDArray[np.float64]) -> Table:
 
 
 @torch.no_grad()
-def fit_tables(latent: Hyperprior, batches: Iterable[Tensor]) -> FrozenTables:
+def fit_tables(latent: Hyperprior, batches: Iterable[tuple[Tensor, Tensor]]) -> FrozenTables:
     """Tables of a latent codec that has finished its integer phase.
 
     Args:
-        batches: y of training pictures, (k * levels, M, H, W), picture ``i`` at level ``i % levels``.
+        batches: y of training pictures, (B, M, H, W), and their levels (B,).
     """
     assert isinstance(latent.prior, LearntPrior)
     size = latent.size
     counts = _Counts(size.levels, size.hyper_latent)
-    for values in batches:
-        quality = torch.arange(len(values), device=values.device) % size.levels
-        z, index, y = latent.learnt_symbols(values, quality)
-        counts.add(*(part.long().cpu().numpy() for part in (z, index, y)))
+    for values, quality in batches:
+        counts.add(quality, *(part.long() for part in latent.learnt_symbols(values, quality)))
     tables = [_y_table(index, counts.y[index]) for index in range(SCALE_LEVELS)]
     z_counts = counts.z.reshape(-1, 2 * Z_SEARCH + 1)
     tables += [_z_table(*pair) for pair in zip(_z_prior(latent.prior), z_counts, strict=True)]

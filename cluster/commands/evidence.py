@@ -53,7 +53,8 @@ def reproduce(
     evidence: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="ssa-stream, ssa-table1, ssa-table2, ssa-masks or ssa-recipes."
+            metavar="WHAT",
+            help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes or previews.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
@@ -78,7 +79,7 @@ def reproduce(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
-    """Measure counterparts of the paper's tables on the weights here, with bootstrap intervals."""
+    """Measure counterparts of the paper's tables on the weights here, or previews beside others' hashes."""
     with errors_in_one_line():
         from cluster.reproduce.evidence import Request  # noqa: PLC0415
         from cluster.reproduce.run import EVIDENCE, reproduce_command  # noqa: PLC0415

@@ -77,7 +77,7 @@ def _measure_level(task: Task, level: int, examiner: Examiner) -> list[ResultRow
                 text=told.label,
                 width=encoded.width,
                 height=encoded.height,
-                bytes=len(encoded.blob),
+                bytes=encoded.counted,
                 bpp=encoded.bits_per_pixel,
                 caption_bytes=caption_bytes,
                 caption_bpp=8 * caption_bytes / (encoded.width * encoded.height),

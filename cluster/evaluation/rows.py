@@ -15,7 +15,7 @@ class ResultRow:
     """One picture through one codec at one quality.
 
     Attributes:
-        bytes: length of the blob; ``bpp`` is eight times that by the true picture's pixels.
+        bytes: the blob's counted ones; ``bpp`` is eight times that by the true picture's pixels.
         text: what the decoder was told, see :mod:`cluster.evaluation.texts`.
         caption_bytes, caption_bpp: of the caption that the decoder was given, in UTF-8.
         trust: how far the decoder followed the caption; None where it read none.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from cluster.evaluation.bootstrap import Interval
 
-__all__ = ["Cell", "Column", "Section", "TableRow", "markdown"]
+__all__ = ["Cell", "Column", "Section", "TableRow", "cell_text", "markdown"]
 
 Cell: TypeAlias = Interval | float | int | str | None
 
@@ -53,7 +53,7 @@ class Section:
     note: str = ""
 
 
-def _cell(cell: Cell, column: Column) -> str:
+def cell_text(cell: Cell, column: Column) -> str:
     """A cell as text; a dash for what does not exist."""
     if cell is None:
         return "-"
@@ -81,7 +81,8 @@ def markdown(sections: Sequence[Section]) -> str:
         lines.append("| " + " | ".join(headings) + " |")
         lines.append("| " + " | ".join("---" for _ in headings) + " |")
         for row in section.rows:
-            cells = [_cell(c, column) for c, column in zip(row.cells, section.columns, strict=True)]
+            pairs = zip(row.cells, section.columns, strict=True)
+            cells = [cell_text(cell, column) for cell, column in pairs]
             lines.append("| " + " | ".join([row.name, *cells]) + " |")
         lines.append("")
     return "\n".join(lines)

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from shared.bitstream.container import Container
 from shared.bitstream.header import Header
-from shared.codecs.interface import Decoded, Encoded, Encoder, Insight, StreamDecoder, ToldEncoder
+from shared.codecs.interface import (
+    Decoded,
+    Encoded,
+    Encoder,
+    Insight,
+    StreamDecoder,
+    ToldEncoder,
+    check_sides,
+)
+from shared.codecs.ladder import Ladder, Rung
 from shared.codecs.parts import Parts
 from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
 from shared.latents.interface import LatentSymbols
@@ -45,7 +54,7 @@ class Terms:
         name: the system's.
         stream: name of the streams; ``container_id`` is that name in headers.
         model_id: first bytes of the model's id.
-        qualities: levels, coarsest first.
+        ladder: the levels, coarsest first.
         text_encoder: as :func:`shared.text.registry.get_text_encoder` takes it; empty where no words
             are read.
         device, dtype: of the float networks.
@@ -55,7 +64,7 @@ class Terms:
     stream: str
     container_id: int
     model_id: bytes
-    qualities: tuple[int, ...]
+    ladder: Ladder
     text_encoder: str
     device: torch.device
     dtype: torch.dtype
@@ -97,7 +106,7 @@ class LatentEncoder(Encoder):
     """
 
     def __init__(self, terms: Terms, parts: Parts) -> None:
-        self.terms, self.name, self.qualities = terms, terms.name, terms.qualities
+        self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.ladder.plain)
         self.g_a = ready(parts.g_a, terms.device, terms.dtype)
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
@@ -105,37 +114,47 @@ class LatentEncoder(Encoder):
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Encoder.encode`."""
+        self.check(picture, quality)
         return self._sealed(picture, quality, None)
 
+    @property
+    def default_quality(self) -> int:
+        """See :class:`Encoder`."""
+        return self.terms.ladder.default
+
+    def encode_at(self, picture: Picture, level: int) -> Encoded:
+        """Compress at any level of the ladder, preview levels among them; see :meth:`Encoder.encode`."""
+        return self._sealed(picture, level, None)
+
     @torch.inference_mode()
-    def _sealed(self, picture: Picture, quality: int, caption: str | None) -> Encoded:
-        height, width = self.check(picture, quality)
-        header = Header(self.terms.container_id, self.terms.model_id, width, height, quality)
-        symbols = self.symbols(picture, quality, caption)
-        payload = self.latent.compress(symbols, quality)
+    def _sealed(self, picture: Picture, level: int, caption: str | None) -> Encoded:
+        height, width = check_sides(picture)
+        header = Header(self.terms.container_id, self.terms.model_id, width, height, level)
+        symbols = self.symbols(picture, level, caption)
+        payload = self.latent.compress(symbols, self.terms.ladder[level].row)
         return Encoded(Container.seal(header, payload, symbols.coded).to_bytes(), width, height)
 
-    def symbols(self, picture: Picture, quality: int, caption: str | None = None) -> LatentSymbols:
+    def symbols(self, picture: Picture, level: int, caption: str | None = None) -> LatentSymbols:
         """What is coded of a picture."""
-        symbols: LatentSymbols = self.latent.analyse(
-            self.analysis(picture, quality, caption), quality
-        )
+        row = self.terms.ladder[level].row
+        symbols: LatentSymbols = self.latent.analyse(self.analysis(picture, level, caption), row)
         return symbols
 
     @torch.inference_mode()
-    def analysis(self, picture: Picture, quality: int, caption: str | None = None) -> Tensor:
-        """y of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
+    def analysis(self, picture: Picture, level: int, caption: str | None = None) -> Tensor:
+        """y of what a level codes of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
         text = self.ear.hear([caption])
         given = None if text is None else Conditioning(text)
-        padded = pad_to_stride(picture)
+        rung = self.terms.ladder[level]
+        padded = pad_to_stride(rung.reduced(picture))
         rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE
-        level = torch.tensor([quality], device=self.terms.device)
+        quality = torch.tensor([rung.row], device=self.terms.device)
         y: Tensor | None = None
         for tile in tiles(rows, columns, TILE, self.g_a.halo):
             pixels = torch.from_numpy(padded[tile.window(Y_STRIDE)]).to(self.terms.device)
             x = pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).sub_(0.5)
             x = x.to(self.terms.dtype, memory_format=torch.channels_last)
-            part = self.g_a(x, level, given)[(..., *tile.inner(1))]
+            part = self.g_a(x, quality, given)[(..., *tile.inner(1))]
             if y is None:
                 y = part.new_empty((1, part.shape[1], rows, columns))
             y[(..., *tile.target(1))] = part
@@ -148,6 +167,7 @@ class ToldLatentEncoder(LatentEncoder, ToldEncoder):
 
     def encode_told(self, picture: Picture, quality: int, caption: str | None) -> Encoded:
         """See :meth:`ToldEncoder.encode_told`."""
+        self.check(picture, quality)
         return self._sealed(picture, quality, caption)
 
 
@@ -158,12 +178,14 @@ class Opened:
     Attributes:
         place: in the batch.
         crc32c: of header and symbols.
+        rung: its level.
         latents: y_hat, (1, M, h, w).
     """
 
     place: int
     header: Header
     crc32c: int
+    rung: Rung
     latents: Tensor
 
 
@@ -178,7 +200,7 @@ class LatentDecoder(StreamDecoder):
     """
 
     def __init__(self, terms: Terms, parts: Parts, *, guard: bool = True) -> None:
-        self.terms, self.name, self.qualities = terms, terms.name, terms.qualities
+        self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.ladder.plain)
         self.stream, self.model_id = terms.stream, terms.model_id
         self.reads_text = bool(terms.text_encoder)
         self.latent = parts.latent
@@ -223,8 +245,16 @@ class LatentDecoder(StreamDecoder):
                 f"stream of model {header.model_id.hex()}; this bundle is {terms.model_id.hex()}:"
                 " decode it with the bundle that made it"
             )
-        self.check_quality(header.quality)
+        self.rung(header)
         return container
+
+    def rung(self, header: Header) -> Rung:
+        """The level of a stream.
+
+        Raises:
+            QualityError: this decoder has none of that number.
+        """
+        return self.terms.ladder[header.quality]
 
     @torch.inference_mode()
     def symbols(self, container: Container) -> tuple[LatentSymbols, int]:
@@ -234,16 +264,16 @@ class LatentDecoder(StreamDecoder):
             CorruptStreamError: they are not what was coded.
         """
         header = container.header
-        rows, columns = -(-header.height // Z_STRIDE), -(-header.width // Z_STRIDE)
-        symbols: LatentSymbols = self.latent.decompress(
-            container.payload, header.quality, rows, columns
-        )
+        rung = self.rung(header)
+        height, width = rung.coded(header.height, header.width)
+        rows, columns = -(-height // Z_STRIDE), -(-width // Z_STRIDE)
+        symbols: LatentSymbols = self.latent.decompress(container.payload, rung.row, rows, columns)
         return symbols, container.verify(symbols.coded, self.terms.model_id)
 
     @torch.inference_mode()
     def latents(self, symbols: LatentSymbols, header: Header) -> Tensor:
         """y_hat (1, M, h, w) float32, padding and all, as g_s takes it."""
-        y_hat: Tensor = self.latent.reconstruct(symbols, header.quality)
+        y_hat: Tensor = self.latent.reconstruct(symbols, self.rung(header).row)
         return y_hat
 
     def given(
@@ -271,31 +301,33 @@ class LatentDecoder(StreamDecoder):
                 container = self.open(blob)
                 header = container.header
                 symbols, crc32c = self.symbols(container)
-                opened.append(Opened(place, header, crc32c, self.latents(symbols, header)))
+                y_hat = self.latents(symbols, header)
+                opened.append(Opened(place, header, crc32c, self.rung(header), y_hat))
             except SidewireError as error:
                 outcomes[place] = error
         limit = CPU_PASS_LATENTS if self.terms.device.type == "cpu" else GPU_PASS_LATENTS
         for part in _passes(opened, limit):
             y_hat = torch.cat([one.latents for one in part])
-            levels = [one.header.quality for one in part]
+            rows = [one.rung.row for one in part]
             told = [captions[one.place] for one in part]
-            pictures, trust = self._pictures(y_hat, levels, told)
-            for one, picture, followed in zip(part, pictures, trust, strict=True):
-                cut = np.ascontiguousarray(picture[: one.header.height, : one.header.width])
-                outcomes[one.place] = Decoded(cut, one.crc32c, followed)
+            painted, trust = self._painted(y_hat, rows, told, part[0].rung.scale)
+            for one, paint, followed in zip(part, painted, trust, strict=True):
+                picture = one.rung.enlarged(paint, one.header.height, one.header.width)
+                outcomes[one.place] = Decoded(picture, one.crc32c, followed)
         return [outcomes[place] for place in range(len(blobs))]
 
-    def _pictures(
-        self, y_hat: Tensor, levels: Sequence[int], captions: Sequence[str | None]
+    def _painted(
+        self, y_hat: Tensor, levels: Sequence[int], captions: Sequence[str | None], scale: int
     ) -> tuple[Pictures, Sequence[float | None]]:
-        """Pictures (B, 16h, 16w, 3), tile by tile: memory does not grow with the size."""
+        """Pictures (B, 16h * scale, 16w * scale, 3), tile by tile: memory does not grow with the size."""
         quality = torch.tensor(levels, device=self.terms.device)
         given = self.given(captions, y_hat, quality)
         count, _, rows, columns = y_hat.shape
-        made = np.empty((count, rows * Y_STRIDE, columns * Y_STRIDE, 3), np.uint8)
-        for tile, window in self._windows(y_hat, self.g_s.halo):
-            pixels = pixels_of(self.g_s(window, quality, given)[(..., *tile.inner(Y_STRIDE))])
-            made[(slice(None), *tile.target(Y_STRIDE))] = pixels
+        stride = Y_STRIDE * scale
+        made = np.empty((count, rows * stride, columns * stride, 3), np.uint8)
+        for tile, window in self._windows(y_hat, self.g_s.halo, TILE // scale):
+            pixels = pixels_of(self.g_s(window, quality, given, scale)[(..., *tile.inner(stride))])
+            made[(slice(None), *tile.target(stride))] = pixels
         trust = [1.0] * count
         if given is not None and given.trust is not None:
             trust = given.trust.tolist()
@@ -304,9 +336,11 @@ class LatentDecoder(StreamDecoder):
             for one, caption in zip(trust, captions, strict=True)
         ]
 
-    def _windows(self, y_hat: Tensor, halo: int) -> Iterator[tuple[Tile, Tensor]]:
+    def _windows(
+        self, y_hat: Tensor, halo: int, side: int = TILE
+    ) -> Iterator[tuple[Tile, Tensor]]:
         rows, columns = y_hat.shape[2:]
-        for tile in tiles(rows, columns, TILE, halo):
+        for tile in tiles(rows, columns, side, halo):
             window = y_hat[(..., *tile.window(1))]
             yield tile, window.to(self.terms.dtype, memory_format=torch.channels_last)
 
@@ -318,9 +352,11 @@ class LatentDecoder(StreamDecoder):
         y_hat = self.latents(symbols, container.header)
         rows, columns = y_hat.shape[2:]
         header = container.header
-        true = -(-header.height // Y_STRIDE), -(-header.width // Y_STRIDE)
+        rung = self.rung(header)
+        height, width = rung.coded(header.height, header.width)
+        true = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
         bits = self.latent.bit_map(symbols)[: true[0], : true[1]]
-        quality = torch.tensor([container.header.quality], device=self.terms.device)
+        quality = torch.tensor([rung.row], device=self.terms.device)
         given = self.given([caption], y_hat, quality)
         if given is None:
             return Insight(bits)
@@ -356,11 +392,10 @@ def pixels_of(x: Tensor) -> Pictures:
 
 
 def _passes(opened: Sequence[Opened], limit: int) -> Iterator[Sequence[Opened]]:
-    sizes: dict[tuple[int, int], list[Opened]] = defaultdict(list)
+    alike: dict[tuple[torch.Size, int], list[Opened]] = defaultdict(list)
     for one in opened:
-        sizes[one.header.height, one.header.width].append(one)
-    for group in sizes.values():
-        rows, columns = group[0].latents.shape[2:]
-        fit = max(1, limit // min(rows * columns, TILE * TILE))
+        alike[one.latents.shape, one.rung.scale].append(one)
+    for (shape, scale), group in alike.items():
+        fit = max(1, limit // min(shape[2] * shape[3] * scale**2, TILE * TILE))
         for start in range(0, len(group), fit):
             yield group[start : start + fit]

@@ -29,22 +29,34 @@ __all__ = [
     "StreamDecoder",
     "TextPlacement",
     "ToldEncoder",
+    "check_sides",
     "encode",
 ]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture as bytes; ``len(blob)`` is the rate, all of it."""
+    """A picture as bytes, and how many of them are the rate.
+
+    Attributes:
+        uncounted: bytes of the blob that are not its format's own: 0 but for formats that leave the
+            picture's size to who shows it, whose blobs bring it along.
+    """
 
     blob: bytes
     width: int
     height: int
+    uncounted: int = 0
+
+    @property
+    def counted(self) -> int:
+        """The rate in bytes: the whole blob, but for what is not its format's own."""
+        return len(self.blob) - self.uncounted
 
     @property
     def bits_per_pixel(self) -> float:
-        """Real bits of the whole blob, a pixel of the true picture."""
-        return 8 * len(self.blob) / (self.width * self.height)
+        """Real bits of the counted bytes, a pixel of the true picture."""
+        return 8 * self.counted / (self.width * self.height)
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,18 @@ class Insight:
     trust: float | None = None
 
 
+def check_sides(picture: Picture) -> tuple[int, int]:
+    """Height and width of a picture that may be encoded.
+
+    Raises:
+        LimitError: it may not.
+    """
+    height, width = picture.shape[:2]
+    check_side("width", width)
+    check_side("height", height)
+    return height, width
+
+
 class Levelled(ABC):
     """A half of a codec. ``qualities`` are its levels, coarsest first."""
 
@@ -95,9 +119,7 @@ class Levelled(ABC):
         Raises:
             QualityError, LimitError: it may not.
         """
-        height, width = picture.shape[:2]
-        check_side("width", width)
-        check_side("height", height)
+        height, width = check_sides(picture)
         self.check_quality(quality)
         return height, width
 
@@ -260,7 +282,7 @@ class Codec:
 
     @property
     def default_quality(self) -> int:
-        """The level for those who name none: the middle one."""
+        """The level for those who name none."""
         return self.encoder.default_quality
 
     def encode(self, picture: Picture, quality: int) -> Encoded:

@@ -94,7 +94,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"bundle {folder}: {error}") from None
     if parts.stream:
         return bundle
-    found = identity(row.name, size, bundle.tensors, parts.latent.stream_sections)
+    found = identity(row.stream, size, bundle.tensors, parts.latent.stream_sections)
     if found != manifest.model_id:
         raise BundleError(f"bundle {folder}: the model id does not match the tensors")
     return bundle
@@ -146,7 +146,7 @@ def _terms(
         stream=row.stream,
         container_id=row.container_id,
         model_id=bytes.fromhex(manifest.model_id)[:MODEL_ID_BYTES],
-        qualities=tuple(range(parts.levels)),
+        ladder=parts.ladder,
         text_encoder=manifest.text_encoder,
         device=device or default_device(),
         dtype=(precision or default_precision()).dtype,

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.codecs.ladder import Ladder
 from shared.latents.interface import LatentCodec, Sections
 from shared.networks.guard import Guard
 from shared.networks.stages import AnalysisTransform, Conditioning, SynthesisTransform
@@ -48,7 +49,8 @@ class Parts(nn.Module):
 
     Args:
         g_a, latent, g_s: see the module.
-        levels: the number of its quality levels: the first ones of its stream's.
+        levels: the number of its plain quality levels: the first ones of its stream's.
+        scales: of these levels, see :class:`Ladder`; empty for ones.
         stream: system whose shipped bundle holds the sections that this one's bundle lacks; empty for a
             system that brings its own entropy model.
         text_width: D of the sentence vectors that conditioners read; 0 for none.
@@ -61,20 +63,22 @@ class Parts(nn.Module):
         g_s: SynthesisTransform,
         *,
         levels: int,
+        scales: Sequence[int] = (),
         stream: str = "",
         text_width: int = 0,
         guard: Guard | None = None,
     ) -> None:
         super().__init__()
         self.g_a, self.latent, self.g_s, self.guard = g_a, latent, g_s, guard
-        self.levels = levels
+        self.levels, self.scales = levels, scales
+        self.ladder = Ladder.of(levels, scales)
         self.stream = stream
         self.text_width = text_width
 
     def replaced(self, modules: Mapping[str, nn.Module]) -> Parts:
         """The same figure with other modules at some places, by name; the rest is shared."""
         parts = {name: getattr(self, name) for name in ("g_a", "latent", "g_s", "guard")}
-        names = ("levels", "stream", "text_width")
+        names = ("levels", "scales", "stream", "text_width")
         settings = {name: getattr(self, name) for name in names}
         return Parts(**parts | dict(modules), **settings)
 
@@ -106,12 +110,24 @@ class Parts(nn.Module):
         quality: Tensor,
         at_encoder: Conditioning | None = None,
         at_decoder: Conditioning | None = None,
+        scale: int = 1,
     ) -> Pass:
-        """What a receiver would see of pictures (B, 3, H, W) in 0..1 at levels (B,)."""
+        """What a receiver would see of pictures (B, 3, H, W) in 0..1 at levels (B,), all of one scale.
+
+        H and W are multiples of the scale.
+        """
         height, width = x.shape[2:]
-        coded = self.latent(self.analyse(x, quality, at_encoder), quality)
-        x_hat = self.synthesise(coded.y_hat, quality, at_decoder, (height, width))
+        coded = self.latent(self.analyse(self.copied(x, scale), quality, at_encoder), quality)
+        x_hat = self.synthesise(coded.y_hat, quality, at_decoder, (height, width), scale)
         return Pass(x_hat, coded.y_hat, coded.bits)
+
+    @staticmethod
+    def copied(x: Tensor, scale: int) -> Tensor:
+        """The copies of pictures (B, 3, H, W) that a level of this scale codes, still in 0..1."""
+        if scale == 1:
+            return x
+        size = x.shape[2] // scale, x.shape[3] // scale
+        return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
 
     def analyse(self, x: Tensor, quality: Tensor, given: Conditioning | None) -> Tensor:
         """y (B, M, h, w) of pictures (B, 3, H, W) in 0..1, padded as the codec pads them."""
@@ -127,7 +143,8 @@ class Parts(nn.Module):
         quality: Tensor,
         given: Conditioning | None,
         true_size: tuple[int, int],
+        scale: int = 1,
     ) -> Tensor:
         """Pictures (B, 3, H, W) around 0..1, cut to the true size (H, W), of y_hat (B, M, h, w)."""
-        x_hat: Tensor = self.g_s(y_hat, quality, given)
+        x_hat: Tensor = self.g_s(y_hat, quality, given, scale)
         return x_hat[..., : true_size[0], : true_size[1]].float() + 0.5

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import LOG_STEP, SCALE_MIN
@@ -30,11 +31,19 @@ def bits_of_bins(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _at_least(x: Tensor, bound: float) -> Tensor:
+    out: Tensor = _bound(bound, x.device)(x)
+    return out
+
+
+@cache
+def _bound(bound: float, device: torch.device) -> nn.Module:
+    """One that lets a gradient back in; kept, as a recorded step can copy nothing to a GPU."""
     # CompressAI takes seconds to import, and nobody needs it who does not train.
     from compressai.ops import LowerBound  # noqa: PLC0415
 
-    out: Tensor = LowerBound(bound).to(x.device)(x)
-    return out
+    with torch.inference_mode(False):
+        found: nn.Module = LowerBound(bound).to(device)
+    return found
 
 
 def bin_probability(values: Tensor, index: Tensor) -> Tensor:

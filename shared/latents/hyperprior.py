@@ -9,6 +9,9 @@ Compression" (NeurIPS 2018), without the autoregressive part::
                          v                                    v
     y - mu --> round --> symbols ==coded with table[index]==> symbols --> + mu = y_hat
 
+Where the size asks for it, mu is corrected in steps by what is decoded already
+(:mod:`shared.networks.context`).
+
 mu is float and may differ in its last bits between machines: it moves y_hat by as little, and no
 table depends on it. Index 0 says that the symbol is zero; such symbols are not coded at all. While it
 learns, the scale branch is a float network and z has an entropy bottleneck (:mod:`training.priors`).
@@ -33,6 +36,7 @@ from shared.latents.gaussian import bits_of_bins
 from shared.latents.interface import Coded, LatentCodec, Sections
 from shared.latents.rounding import round_ste
 from shared.latents.table_prior import TablePrior
+from shared.networks.context import ContextSize, MeanContext
 from shared.networks.layers import LeakyReLU, QualityGain, QualitySequential, conv3x3, subpixel
 from shared.networks.precision import ready
 from shared.networks.transforms import TransformSize
@@ -41,6 +45,8 @@ __all__ = ["Hyperprior", "HyperpriorSize", "HyperpriorSymbols"]
 
 #: y elements per coded segment: bounds the coder's working memory on large pictures.
 SEGMENT = 1 << 22
+#: Layers of h_mu that end at 1/32: what a context knows of z.
+FEATURES = 3
 #: A rANS state holds this much back; a payload's information may exceed its bits by it.
 STATE_BITS = 64
 
@@ -52,6 +58,10 @@ class HyperpriorSize(TransformSize):
     hyper_hidden: int = Field(128, ge=4, description="width of h_a and h_mu")
     scale_hidden: tuple[int, int] = Field(
         (96, 64), description="widths of the integer scale branch"
+    )
+    # Left out of the model id where there is none, so that older bundles keep theirs.
+    context: ContextSize | None = Field(
+        None, description="corrects means by what is decoded", exclude_if=lambda one: one is None
     )
 
 
@@ -92,14 +102,13 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         prior: bits (B,) of noisy z (B, N, h, w) at levels (B,).
     """
 
-    sections = ("h_a", "h_mu", "scale", "tables")
-    stream_sections = ("h_mu", "scale", "tables")
-    decoder_sections = stream_sections
-
     def __init__(self, size: HyperpriorSize) -> None:
         super().__init__()
         levels, m, n, hidden = size.levels, size.latent, size.hyper_latent, size.hyper_hidden
         self.size = size
+        context = ("context",) if size.context is not None else ()
+        self.stream_sections = self.decoder_sections = ("h_mu", *context, "scale", "tables")
+        self.sections = ("h_a", *self.stream_sections)
         self.h_a = QualitySequential(
             [
                 conv3x3(m, hidden),
@@ -120,6 +129,9 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
                 conv3x3(hidden, m),
             ]
         )
+        self.context = (
+            None if size.context is None else MeanContext(size.context, levels, m, hidden)
+        )
         self.scale: Callable[[Tensor, Tensor], Tensor] | None = None
         self.prior: Callable[[Tensor, Tensor], Tensor] | None = None
 
@@ -128,6 +140,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         if "h_a" in sections:
             self.h_a.load_state_dict(sections["h_a"], assign=True)
         self.h_mu.load_state_dict(sections["h_mu"], assign=True)
+        if self.context is not None:
+            self.context.load_state_dict(sections["context"], assign=True)
         self.scale = IntegerScaleBranch.from_tensors(sections["scale"])
         tables = FrozenTables.from_tensors(sections["tables"])
         levels, n = self.size.levels, self.size.hyper_latent
@@ -140,11 +154,29 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     def ready(self, device: torch.device, dtype: torch.dtype) -> None:
         """See :meth:`LatentCodec.ready`; a decoder has no h_a."""
         assert isinstance(self.scale, IntegerScaleBranch)
-        for network in (self.h_a, self.h_mu):
-            if not next(network.parameters()).is_meta:
+        for network in (self.h_a, self.h_mu, self.context):
+            if network is not None and not next(network.parameters()).is_meta:
                 ready(network, device, dtype)
         self.scale.to(device)
         self.device, self.dtype = device, dtype
+
+    def passes(
+        self, z: Tensor, quality: Tensor, decode: Callable[[int, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Means and values of y, (B, M, 4h, 4w) float32 each, of z (B, N, h, w) at levels (B,).
+
+        Args:
+            decode: a step's number and the means of its chunk of y (:meth:`chunks`) -> that chunk of y_hat.
+        """
+        features = self.h_mu[:FEATURES](z, quality)
+        mu = self.h_mu[FEATURES:](features, quality).float()
+        if self.context is None:
+            return mu, decode(0, mu)
+        return self.context.means(mu, features, quality, decode)
+
+    def chunks(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What each step decodes of (B, M, 4h, 4w); everything at once where there is no context."""
+        return (x,) if self.context is None else self.context.fold(x)
 
     # -- training -------------------------------------------------------------------------------
 
@@ -155,12 +187,17 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         y = y.float()
         z = self.h_a(y, quality).float()
         z_hat = round_ste(z)
-        mu = self.h_mu(z_hat, quality).float()
         index = self.scale(z_hat, quality).float()
-        centred = y - mu
-        bits = self.y_bits(self._counted(centred), index) + self.prior(self._counted(z), quality)
-        coded = centred.round() * (index.round() > 0)
-        return Coded(mu + centred + (coded - centred).detach(), bits)
+        values, coded = self.chunks(y), self.chunks(index.round() > 0)
+
+        def decode(step: int, mean: Tensor) -> Tensor:
+            centred = values[step] - mean
+            rounded = centred.round() * coded[step]
+            return mean + centred + (rounded - centred).detach()
+
+        mu, y_hat = self.passes(z_hat, quality, decode)
+        bits = self.y_bits(self._counted(y - mu), index) + self.prior(self._counted(z), quality)
+        return Coded(y_hat, bits)
 
     def learn(self, scale: nn.Module, prior: nn.Module) -> None:
         """Become a codec that learns, with a trainable scale branch and prior of z."""
@@ -169,16 +206,21 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     @torch.no_grad()
     def learnt_symbols(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
-        assert self.scale is not None
-        z_hat, symbols = self.rounded(y, quality)
-        index = self.scale(z_hat, quality).clamp(0, SCALE_LEVELS - 1).round()
+        z_hat, index, symbols = self.rounded(y, quality)
         return z_hat, index, symbols * (index > 0)
 
     @torch.no_grad()
-    def rounded(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """z and ``round(y - mu)``, float32 holding integers, before any symbol is left out."""
-        z_hat = self.h_a(y.float(), quality).float().round()
-        return z_hat, (y.float() - self.h_mu(z_hat, quality).float()).round()
+    def rounded(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z, scale index and ``round(y - mu)``, float32 holding integers, also of what is left out."""
+        assert self.scale is not None
+        y = y.float()
+        z_hat = self.h_a(y, quality).float().round()
+        index = self.scale(z_hat, quality).float().clamp(0, SCALE_LEVELS - 1).round()
+        values, coded = self.chunks(y), self.chunks(index > 0)
+        mu, _ = self.passes(
+            z_hat, quality, lambda k, mean: mean + (values[k] - mean).round() * coded[k]
+        )
+        return z_hat, index, (y - mu).round()
 
     def _counted(self, values: Tensor) -> Tensor:
         """What bits are counted for: noisy values where gradients are wanted, else rounded ones."""
@@ -210,22 +252,28 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         index: NDArray[np.uint8] = self.scale.picture(symbols, quality)[0].cpu().numpy()
         return index
 
-    def mean(self, z: NDArray[np.int16], quality: int) -> Tensor:
-        """mu, (1, M, 4h, 4w) float32: what h_mu expects y to be."""
+    def _passes(
+        self, z: NDArray[np.int16], quality: int, decode: Callable[[int, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
         x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
-        out: Tensor = self.h_mu(x, self._quality(quality))
-        return out.float()
+        return self.passes(x, self._quality(quality), decode)
 
-    def analyse(self, y: Tensor, quality: int) -> HyperpriorSymbols:
+    def analyse(self, y: Tensor, quality: int, dead_zone: float = 0.5) -> HyperpriorSymbols:
         """See :meth:`LatentCodec.analyse`.
 
         Where the scale branch says zero the symbol becomes zero, here and at the decoder alike.
         """
         z = _to_symbols(self.h_a(y.to(self.dtype), self._quality(quality)))
         index = self._index(z, quality)
-        symbols = _to_symbols(y.float() - self.mean(z, quality))
-        symbols[index == 0] = 0
-        return HyperpriorSymbols(z, index, symbols)
+        values = self.chunks(y.float())
+        coded = self.chunks(torch.from_numpy(index)[None].to(self.device) > 0)
+
+        def decode(step: int, mean: Tensor) -> Tensor:
+            centred = values[step] - mean
+            return mean + centred.round() * (coded[step] & (centred.abs() >= dead_zone))
+
+        mu, y_hat = self._passes(z, quality, decode)
+        return HyperpriorSymbols(z, index, _to_symbols(y_hat - mu))
 
     def compress(self, symbols: HyperpriorSymbols, quality: int) -> bytes:
         """See :meth:`LatentCodec.compress`."""
@@ -269,4 +317,5 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     def reconstruct(self, symbols: HyperpriorSymbols, quality: int) -> Tensor:
         """See :meth:`LatentCodec.reconstruct`."""
-        return torch.from_numpy(symbols.y)[None].to(self.device) + self.mean(symbols.z, quality)
+        y = self.chunks(torch.from_numpy(symbols.y)[None].to(self.device).float())
+        return self._passes(symbols.z, quality, lambda k, mean: mean + y[k])[1]

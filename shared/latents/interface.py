@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -55,9 +55,9 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
         decoder_sections: those that a decoder needs.
     """
 
-    sections: ClassVar[tuple[str, ...]]
-    stream_sections: ClassVar[tuple[str, ...]]
-    decoder_sections: ClassVar[tuple[str, ...]]
+    sections: tuple[str, ...]
+    stream_sections: tuple[str, ...]
+    decoder_sections: tuple[str, ...]
 
     @abstractmethod
     def forward(self, y: Tensor, quality: Tensor) -> Coded:

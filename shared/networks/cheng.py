@@ -84,7 +84,8 @@ class ChengSynthesis(SynthesisTransform):
         self.latent = size.latent
 
     def masked(
-        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See :meth:`SynthesisTransform.masked`; ``quality`` is not read."""
-        return self.run(y_hat, quality, given)
+        """See :meth:`SynthesisTransform.masked`; ``quality`` is not read, and there is one scale."""
+        x, _, masks = self.run(y_hat, quality, given)
+        return x, masks

@@ -99,10 +99,11 @@ class HificSynthesis(SynthesisTransform):
         self.halo = 2 * size.residual_blocks + 2 + self.reach("residual") + 2
 
     def masked(
-        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See :meth:`SynthesisTransform.masked`; ``quality`` is not read."""
-        return self.run(y_hat, quality, given)
+        """See :meth:`SynthesisTransform.masked`; ``quality`` is not read, and there is one scale."""
+        x, _, masks = self.run(y_hat, quality, given)
+        return x, masks
 
 
 class HificResidualPart(nn.Module):

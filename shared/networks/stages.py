@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ __all__ = [
     "Attach",
     "Conditioner",
     "Conditioning",
+    "Passed",
     "Stage",
     "Stages",
     "SynthesisTransform",
@@ -77,6 +79,20 @@ class Stage:
     layers: Sequence[nn.Module]
 
 
+class Passed(NamedTuple):
+    """What a row of stages makes of its input.
+
+    Attributes:
+        x: features at the end of the last stage.
+        before: those that the last stage was given.
+        masks: of what is attached, (B, 1, h, w) each.
+    """
+
+    x: Tensor
+    before: Tensor
+    masks: tuple[Tensor, ...]
+
+
 class Stages(nn.Module):
     """A row of stages with conditioners at the ends of some; layers that know levels are told theirs.
 
@@ -116,8 +132,8 @@ class Stages(nn.Module):
         quality: Tensor,
         given: Conditioning | None,
         linear: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The last stage's features, and the masks on the way.
+    ) -> Passed:
+        """The last stage's features, those before it, and the masks on the way.
 
         Args:
             x: (B, C, H, W).
@@ -129,7 +145,9 @@ class Stages(nn.Module):
         masks: list[Tensor] = []
         layers = iter(self.body)
         *_, last = self.lengths
+        before = x
         for name, length in self.lengths.items():
+            before = x
             for _ in range(length):
                 layer = next(layers)
                 x = layer(x, quality) if isinstance(layer, QualityGain) else layer(x)
@@ -138,7 +156,7 @@ class Stages(nn.Module):
             if given is not None and name in self.at:
                 x, mask = self._attached(name).masked(x, given)
                 masks += [] if mask is None else [mask]
-        return x, tuple(masks)
+        return Passed(x, before, tuple(masks))
 
     @torch.no_grad()
     def take_over(self, other: Stages, rows: Sequence[int]) -> None:
@@ -180,7 +198,7 @@ class AnalysisTransform(Stages):
 
 
 class SynthesisTransform(Stages):
-    """g_s: y_hat (B, M, h, w) -> pictures (B, 3, 16h, 16w) around zero.
+    """g_s: y_hat (B, M, h, w) -> pictures (B, 3, 16h, 16w) around zero, times a scale where it has scales.
 
     Attributes:
         latent: M, channels of y_hat.
@@ -190,12 +208,14 @@ class SynthesisTransform(Stages):
     latent: int
     halo: int
 
-    def forward(self, y_hat: Tensor, quality: Tensor, given: Conditioning | None = None) -> Tensor:
-        """``quality``: (B,) int64 levels; ``given``: for what is attached."""
-        return self.masked(y_hat, quality, given)[0]
+    def forward(
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None = None, scale: int = 1
+    ) -> Tensor:
+        """``quality``: (B,) int64 levels, all of one scale; ``given``: for what is attached."""
+        return self.masked(y_hat, quality, given, scale)[0]
 
     @abstractmethod
     def masked(
-        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The picture, and the masks of what is attached, coarse to fine, (B, 1, h, w) each."""

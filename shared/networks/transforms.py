@@ -14,6 +14,9 @@ A picture becomes y and comes back, on convolutions that a CPU runs fast::
                |                                                      |
               gain --> y ==(latent codec: shared/latents)==> y_hat -> 1/gain
 
+Where levels code copies of 1/2 or 1/4 of the picture's edges, g_s also enlarges: a head a scale adds, to the
+bicubic enlargement of x_hat, what it makes of the stem's features.
+
 Stages are named after their width: ``fine``, ``coarse`` and ``latent`` in g_a, ``coarse``, ``fine`` and
 ``stem`` in g_s; what is attached to one stands behind its last layer.
 
@@ -73,6 +76,12 @@ class TransformSize(BaseModel):
     fine_kind: BlockKind = "residual"
     coarse_kind: BlockKind = "depthwise"
     latent: int = Field(192, ge=1, description="M, channels of y")
+    # Left out of the model id where there are none, so that older bundles keep theirs.
+    scales: tuple[Literal[1, 2, 4], ...] = Field(
+        (),
+        description="a level each: pixels of the picture's edge per pixel that is coded; empty for 1",
+        exclude_if=lambda scales: not scales,
+    )
 
     def halo(self, coarse_reach: int = 0, fine_reach: int = 0) -> int:
         """Latents (1/16) that g_a or g_s sees on each side of one, rounded up.
@@ -84,7 +93,8 @@ class TransformSize(BaseModel):
         """
         coarse = 1 + self.coarse_blocks * (1 if self.coarse_kind == "depthwise" else 2)
         fine = self.fine_blocks * (1 if self.fine_kind == "depthwise" else 2) + 1
-        return coarse + coarse_reach + -(-(fine + fine_reach) // 2) + 1
+        enlarging = 1 if self.scales else 0
+        return coarse + coarse_reach + -(-(fine + fine_reach) // 2) + 1 + enlarging
 
 
 def _blocks(kind: BlockKind, channels: int, count: int) -> list[nn.Module]:
@@ -151,6 +161,17 @@ class Analysis(AnalysisTransform):
         return y
 
 
+def _enlarger(channels: int, scale: int) -> nn.Sequential:
+    """Features (B, C, h, w) at 1/4 -> what a picture (B, 3, 4h * scale, 4w * scale) lacks; silent at first."""
+    layers: list[nn.Module] = []
+    for _ in range(scale.bit_length() - 1):
+        layers += [subpixel(channels, channels, 2), LeakyReLU()]
+    last = subpixel(channels, 3, 4)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(*layers, last)
+
+
 class Synthesis(SynthesisTransform):
     """g_s: y_hat (B, M, H/16, W/16) -> (B, 3, H, W) around zero. Arguments as :class:`Analysis`'s."""
 
@@ -183,6 +204,9 @@ class Synthesis(SynthesisTransform):
         )
         self.gain = QualityGain(levels, size.latent)
         self.expand = nn.Conv2d(size.latent, 3 * Y_STRIDE**2, 1, bias=False)
+        self.enlarge = nn.ModuleDict(
+            {str(scale): _enlarger(size.stem, scale) for scale in sorted({*size.scales} - {1})}
+        )
         self.latent = size.latent
         self.halo = size.halo(self.reach("coarse"), self.reach("fine"))
 
@@ -194,12 +218,16 @@ class Synthesis(SynthesisTransform):
         self.expand.load_state_dict(other.expand.state_dict())
 
     def masked(
-        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None
+        self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See :meth:`SynthesisTransform.masked`."""
         y_hat = self.gain(y_hat, quality)
         linear = F.pixel_shuffle(self.expand(y_hat), Y_STRIDE)
-        return self.run(y_hat, quality, given, linear)
+        x, features, masks = self.run(y_hat, quality, given, linear)
+        if scale > 1:
+            smooth = F.interpolate(x.float(), scale_factor=scale, mode="bicubic")
+            x = smooth + self.enlarge[str(scale)](features)
+        return x, masks
 
     def thumbnail(self, y_hat: Tensor, quality: Tensor, side: int) -> Tensor:
         """Luma (B, 1, h, w) in 0..1 of the linear expansion alone, in float32.

@@ -18,4 +18,5 @@ Size = HyperpriorSize
 
 def parts(size: Size) -> Parts:
     """The figure."""
-    return Parts(Analysis(size), Hyperprior(size), Synthesis(size), levels=size.levels)
+    parts = Analysis(size), Hyperprior(size), Synthesis(size)
+    return Parts(*parts, levels=size.levels, scales=size.scales)

@@ -34,6 +34,9 @@ from shared.networks.transforms import Analysis, Synthesis, TransformSize
 
 __all__ = ["CHENG", "HIFIC", "Size", "parts"]
 
+#: Whose bundle holds the encoder and the entropy model.
+STREAM = "base-1"
+
 
 class Size(BaseModel):
     """Widths of the generator and its blocks."""
@@ -63,7 +66,7 @@ def parts(size: Size) -> Parts:
         mask_hidden=size.mask_hidden,
     )
     if isinstance(size.g_s, TransformSize):
-        stream = frozen_size("base")
+        stream = frozen_size(STREAM)
         assert isinstance(stream, HyperpriorSize)
         return Parts(
             g_a=Analysis(stream, at={"coarse": ssa} if size.told_encoder else {}),
@@ -72,7 +75,7 @@ def parts(size: Size) -> Parts:
             levels=size.g_s.levels,
             guard=None if size.guard is None else Guard(size.guard),
             text_width=size.text_width,
-            stream="base",
+            stream=STREAM,
         )
     own = HyperpriorSize(
         levels=1, latent=size.g_s.latent, hyper_latent=size.hyper, hyper_hidden=size.hyper

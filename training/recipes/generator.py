@@ -125,7 +125,7 @@ class GeneratorRecipe(Recipe["Data"]):
             provenance=provenance(self, run, data.training.pictures.digest),
         )
         tensors = {name: tensor.cpu().float() for name, tensor in tensors.items()}
-        saved = save_bundle(places.bundle, manifest, tensors, packed=True)
+        saved = save_bundle(places.bundle, manifest, tensors)
         return f"generator {saved.tensors_sha256[:16]} of stream {saved.model_id[:16]}"
 
 
@@ -198,7 +198,7 @@ class GeneratorRun(Run[Step]):
         }
         models = {
             "g": self.parts.g_s,
-            "average": self.average.model,
+            "average": self.average.module,
             "d": self.discriminator,
         }
         super().__init__(recipe.seed, self.draw, self._phases(learners), models, learners)

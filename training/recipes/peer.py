@@ -182,7 +182,7 @@ class PeerRun(Run[Tensor]):
         )
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
         phase = Phase("float", steps, [Move(learner, self._objective, schedule)])
-        models = {"model": self.model, "average": self.average.model}
+        models = {"model": self.model, "average": self.average.module}
         super().__init__(recipe.seed, self.draw, [phase], models, {"model": learner})
         self.cpu_seconds = first.cpu_seconds if first is not None else 0.0
 

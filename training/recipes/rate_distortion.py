@@ -24,7 +24,8 @@ from torch import Tensor
 
 from shared.systems.catalogue import TextPlacement
 from training.captioned import CaptionedPictures
-from training.data import PictureStore
+from shared.networks.precision import default_device
+from training.data import PictureStore, Zoom
 from training.examples import CaptionedExamples, Crops, Examples
 from training.export import export
 from training.fresh import fresh_parts
@@ -61,15 +62,30 @@ class RateDistortion(Recipe["Data"]):
 
     lambda_lowest: float = Field(1e-4, gt=0, description="weight of 255^2 MSE at quality 0")
     lambda_highest: float = Field(3e-2, gt=0, description="weight at the highest quality")
+    lambdas: list[float] = Field(
+        default_factory=list, description="one a quality level, instead of an even ladder"
+    )
     level_weight_power: float = Field(
         -0.45, description="levels are weighted by lambda**power: low rates need not drown"
     )
 
+    similarity_weight: float = Field(
+        0.0, ge=0, description="of 1000 (1 - MS-SSIM) beside 255^2 MSE, under the same lambda"
+    )
+
     train: list[str] = Field(description="globs of Parquet files below the data folder")
+    train_shares: list[float] = Field(
+        default_factory=list, description="of the draws, a glob each; empty for equal chances"
+    )
     validation: str = Field(description="glob of Parquet files below the data folder")
     crop: int = Field(128, multiple_of=64, description="of a system without words")
+    copy_crop: int = Field(
+        224, multiple_of=4, description="of levels that code copies of 1/2 or 1/4"
+    )
+    zoom_share: float = Field(0.0, ge=0, le=1, description="of crops that are enlarged")
     held_out: int = Field(0, ge=0, description="last captioned pictures that no step sees")
     batch: int = Field(1, ge=1, description="pictures a quality level and step")
+    copy_batch: int = Field(1, ge=1, description="the same of levels that code copies")
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(1e-3, gt=0)
@@ -102,12 +118,19 @@ class RateDistortion(Recipe["Data"]):
 
     def ladder(self, levels: int) -> Tensor:
         """(levels,) Lagrangian weights."""
+        if self.lambdas:
+            return torch.tensor(self.lambdas)
         return lambdas(self.lambda_lowest, self.lambda_highest, levels)
 
     def level_weights(self, levels: int) -> Tensor:
         """(levels,) weights of the levels' losses, 1 in the middle of the ladder."""
         ladder = self.ladder(levels)
         return torch.pow(ladder / ladder[levels // 2], self.level_weight_power)
+
+    @property
+    def copies(self) -> bool:
+        """Some levels code copies of 1/2 or 1/4 of a picture's edges."""
+        return any(scale > 1 for scale in self.size.get("scales", ()))
 
     def load(self, places: Places) -> Data:
         """See :meth:`Recipe.load`."""
@@ -155,8 +178,17 @@ class Data:
     def _examples(self, patterns: list[str]) -> Examples:
         recipe, places = self._recipe, self._places
         if fresh_parts(recipe.system, recipe.size).text_width == 0:
-            store = PictureStore.load(places.data, patterns, recipe.crop, places.workers)
-            return Crops(store, recipe.crop)
+            smallest = max(recipe.crop, recipe.copy_crop if recipe.copies else 0)
+            training = patterns == recipe.train
+            store = PictureStore.load(
+                places.data,
+                patterns,
+                smallest,
+                places.workers,
+                recipe.train_shares if training else (),
+                default_device() if training else torch.device("cpu"),
+            )
+            return Crops(store, Zoom(recipe.zoom_share))
         (pattern,) = patterns
         pictures = CaptionedPictures.load(
             places.data, pattern, places.cache, recipe.text_encoder, places.workers

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from shared.codecs.parts import Pass
 
-__all__ = ["Batch", "Step", "Term", "sum_of"]
+__all__ = ["Batch", "Step", "Term", "over_batches", "sum_of"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,8 @@ class Batch:
         captions: (B, D), sentence vectors of what was said of the pictures; None without captions.
         text: (B, D), what is told: the captions, or zero rows.
         y_hat: (B, M, h, w) of a frozen stream; None where it is computed.
+        scale: of the levels, see :class:`shared.codecs.ladder.Rung`.
+        share: of this batch in the loss of a step that sees several.
     """
 
     x: Tensor
@@ -32,6 +33,14 @@ class Batch:
     captions: Tensor | None = None
     text: Tensor | None = None
     y_hat: Tensor | None = None
+    scale: int = 1
+    share: float = 1.0
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Those that there are, by name."""
+        named = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, Tensor)}
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
@@ -39,23 +48,18 @@ class Batch:
 
     def joined(self, other: Batch) -> Batch:
         """Both batches' pictures in one; what one of them lacks, none has."""
-        tensors: dict[str, Any] = {}
-        for one in fields(self):
-            pair = getattr(self, one.name), getattr(other, one.name)
-            tensors[one.name] = None if any(t is None for t in pair) else torch.cat(pair)
-        return Batch(**tensors)
+        own, theirs = self.tensors, other.tensors
+        both = {name: torch.cat([own[name], theirs[name]]) for name in own.keys() & theirs.keys()}
+        return Batch(**both)  # type: ignore[arg-type]
 
-    def repeated(self, levels: int) -> Batch:
-        """One picture at every level."""
-        repeated = self._mapped(lambda tensor: tensor.repeat(levels, *[1] * (tensor.ndim - 1)))
-        return replace(repeated, quality=torch.arange(levels, device=self.x.device))
+    def repeated(self, levels: range) -> Batch:
+        """One picture at each of these levels."""
+        count = len(levels)
+        repeated = self._mapped(lambda tensor: tensor.repeat(count, *[1] * (tensor.ndim - 1)))
+        return replace(repeated, quality=torch.tensor(levels, device=self.x.device))
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        tensors: dict[str, Any] = {}
-        for one in fields(self):
-            tensor = getattr(self, one.name)
-            tensors[one.name] = None if tensor is None else change(tensor)
-        return Batch(**tensors)
+        return replace(self, **{name: change(value) for name, value in self.tensors.items()})  # type: ignore[arg-type]
 
 
 class Step:
@@ -90,3 +94,12 @@ def sum_of(terms: Sequence[Term]) -> Term:
         return torch.stack([term(step) for term in terms]).sum()
 
     return loss
+
+
+def over_batches(loss: Term) -> Callable[[Sequence[Step]], Tensor]:
+    """A loss of one step as that of several batches, by their shares."""
+
+    def total(steps: Sequence[Step]) -> Tensor:
+        return torch.stack([step.batch.share * loss(step) for step in steps]).sum()
+
+    return total

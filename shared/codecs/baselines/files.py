@@ -1,4 +1,4 @@
-"""Codecs of the day as baselines: AVIF, HEIC, WebP, JPEG XL and JPEG, as Pillow writes them.
+"""Codecs of the day: AVIF, HEIC, WebP, JPEG XL and JPEG, as Pillow writes them.
 
 A blob is the native file, headers and all, without metadata: its length is the whole rate.
 """
@@ -7,19 +7,36 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shared.codecs.interface import Decoded, Decoder, Encoded, Encoder
-from shared.errors import CorruptStreamError, SidewireError
+from shared.codecs.baselines.interface import Baseline
+from shared.codecs.interface import Encoded
 from shared.pictures import Picture, check_side  # importing it registers HEIC and JPEG XL
-from shared.systems.catalogue import TextPlacement
 
-__all__ = ["FORMATS", "PillowCodec", "PillowFormat", "baseline", "baseline_names"]
+__all__ = ["FORMATS", "PillowCodec", "PillowFormat", "file_of", "jxl_quality", "open_file"]
+
+
+def file_of(image: Image.Image, kind: str, options: Mapping[str, object]) -> bytes:
+    """An image as a file of a format that Pillow knows by this name."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def open_file(data: bytes, kind: str) -> Image.Image:
+    """A file of this format and no other; its size is known, its pixels have not been read.
+
+    Raises:
+        ValueError: it is of another format. Exception: it is damaged, and so may its pixels be.
+    """
+    try:
+        return Image.open(io.BytesIO(data), formats=(kind,))
+    except UnidentifiedImageError:
+        raise ValueError(f"not a {kind} file") from None
 
 
 def jxl_quality(distance: float) -> float:
@@ -88,11 +105,8 @@ FORMATS = (
 )
 
 
-class PillowCodec(Encoder, Decoder):
-    """A file format as both halves of a codec; it reads its own format and no other."""
-
-    text = TextPlacement.NOWHERE
-    reads_text = False
+class PillowCodec(Baseline):
+    """A file format as a baseline."""
 
     def __init__(self, settings: PillowFormat) -> None:
         self.settings = settings
@@ -102,49 +116,12 @@ class PillowCodec(Encoder, Decoder):
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Encoder.encode`."""
         height, width = self.check(picture, quality)
-        file = io.BytesIO()
-        options = self.settings.options(quality)
-        Image.fromarray(picture).save(file, self.settings.format, **options)
-        return Encoded(file.getvalue(), width, height)
+        image, options = Image.fromarray(picture), self.settings.options(quality)
+        return Encoded(file_of(image, self.settings.format, options), width, height)
 
-    def decode_batch(
-        self, blobs: Sequence[bytes], captions: Sequence[str | None]
-    ) -> list[Decoded | SidewireError]:
-        """See :meth:`Decoder.decode_batch`."""
-        outcomes: list[Decoded | SidewireError] = []
-        for blob in blobs:
-            try:
-                outcomes.append(self._decoded(blob))
-            except SidewireError as error:
-                outcomes.append(error)
-        return outcomes
-
-    def _decoded(self, blob: bytes) -> Decoded:
-        try:
-            with Image.open(io.BytesIO(blob), formats=(self.settings.format,)) as image:
-                check_side("width", image.width)
-                check_side("height", image.height)
-                return Decoded(np.array(image.convert("RGB")))
-        except SidewireError:
-            raise
-        except UnidentifiedImageError:
-            raise CorruptStreamError(f"{self.name}: not a {self.settings.format} file") from None
-        except Exception as error:  # decoders of damaged files raise nearly anything
-            raise CorruptStreamError(f"{self.name}: damaged file: {error}") from None
-
-
-@cache
-def _writable() -> dict[str, PillowFormat]:
-    Image.init()
-    # JPEG XL comes with an extra.
-    return {one.name: one for one in FORMATS if one.format in Image.SAVE}
-
-
-def baseline_names() -> tuple[str, ...]:
-    """The baselines that this machine can write."""
-    return tuple(_writable())
-
-
-def baseline(name: str) -> PillowCodec:
-    """The baseline of that name, which must be one of :func:`baseline_names`."""
-    return PillowCodec(_writable()[name])
+    def picture_of(self, blob: bytes) -> Picture:
+        """See :meth:`Baseline.picture_of`."""
+        with open_file(blob, self.settings.format) as image:
+            check_side("width", image.width)
+            check_side("height", image.height)
+            return np.array(image.convert("RGB"))
