@@ -69,7 +69,8 @@ def encode(
         ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option("--bytes", help="Instead: the best level of at most so many bytes.")
+        int | None,
+        typer.Option("--bytes", help="Instead: the best level of at most so many bytes."),
     ] = None,
     bpp: Annotated[
         float | None,

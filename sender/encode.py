@@ -14,7 +14,7 @@ __all__ = ["Wanted", "encode_file"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a stream is asked to be: of a quality level, or the best of a size; the default level otherwise."""
+    """What a stream is asked to be: of a level, or the best of a size; of the default level otherwise."""
 
     quality: int | None = None
     size: int | None = None

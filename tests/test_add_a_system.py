@@ -87,7 +87,9 @@ def _speak_up(folder: Path) -> None:
     torch.manual_seed(0)
     name = "g_a.at.latent.beta.outer.weight"
     tensors = bundle.tensors | {name: torch.randn_like(bundle.tensors[name]) * 0.5}
-    save_bundle(folder, bundle.manifest, tensors, exact={name.partition(".")[0] for name in tensors})
+    save_bundle(
+        folder, bundle.manifest, tensors, exact={name.partition(".")[0] for name in tensors}
+    )
 
 
 def told_blob(feed: Path, name: str, caption: str | None) -> bytes:

@@ -21,7 +21,7 @@ from shared.bundle import (
 )
 from shared.codecs.loading import load_bundle
 from shared.errors import BundleError
-from shared.latents.hyperprior import Hyperprior, HyperpriorSize
+from shared.latents.hyperprior import HyperpriorSize
 from tests.codecs import whole
 from tests.conftest import GOLDEN
 
@@ -118,7 +118,12 @@ def test_the_model_id_covers_what_symbols_mean_and_nothing_else(copied: Path) ->
 def test_saving_round_trips(tmp_path: Path, copied: Path) -> None:
     bundle = load_bundle(copied)
     assert isinstance(bundle.manifest, Manifest)
-    manifest = save_bundle(tmp_path / "again", bundle.manifest, bundle.tensors, exact={name.partition(".")[0] for name in bundle.tensors})
+    manifest = save_bundle(
+        tmp_path / "again",
+        bundle.manifest,
+        bundle.tensors,
+        exact={name.partition(".")[0] for name in bundle.tensors},
+    )
     assert manifest == bundle.manifest
     assert load_bundle(tmp_path / "again").tensors.keys() == bundle.tensors.keys()
 

@@ -149,7 +149,9 @@ def test_training_lowers_the_loss_of_a_batch_it_did_not_see(store: PictureStore)
     def loss() -> float:
         torch.manual_seed(0)
         with torch.no_grad():
-            return sum(float(phase.moves[0].loss(run.draw(one[0].index, "float"))) for one in unseen)
+            return sum(
+                float(phase.moves[0].loss(run.draw(one[0].index, "float"))) for one in unseen
+            )
 
     before = loss()
     for _ in range(300):

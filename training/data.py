@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class PictureStore:
     pictures: list[NDArray[np.uint8]]
     digest: str
     weights: NDArray[np.float64] | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
     def load(
@@ -60,7 +60,7 @@ class PictureStore:
         smallest: int,
         workers: int,
         shares: Sequence[float] = (),
-        device: torch.device = torch.device("cpu"),  # noqa: B008 (immutable)
+        device: torch.device | None = None,
     ) -> PictureStore:
         """Decode every picture of the Parquet files that match, at least ``smallest`` on each side.
 
@@ -91,7 +91,12 @@ class PictureStore:
             counts = np.bincount(owned, minlength=len(patterns))
             weights = (np.array(shares) / counts)[owned]
             weights /= weights.sum()
-        return cls([pictures[i] for i in kept], digest.hexdigest()[:16], weights, device)
+        return cls(
+            [pictures[i] for i in kept],
+            digest.hexdigest()[:16],
+            weights,
+            device or torch.device("cpu"),
+        )
 
     @cached_property
     def _flat(self) -> Tensor:

@@ -36,7 +36,7 @@ def matrices_of(module: nn.Module) -> list[nn.Parameter]:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrices of (n, r, c), roughly: all singular values end near 1. bfloat16 inside."""
+    """Nearest semi-orthogonal matrices of (n, r, c), roughly: singular values end near 1; bfloat16 inside."""
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16()
     tall = x.shape[1] > x.shape[2]

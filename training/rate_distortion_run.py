@@ -114,21 +114,15 @@ class RateDistortionRun(Run[Any]):
             d = self._discriminator()
             models["d"] = d
             learners["d"] = discriminator_learner(d, recipe.discriminator_rate)
-            moves = [
-                replace(move, loss=over_batches(move.loss))
-                for move in adversarial_moves(
-                    recipe, learners["parts"], learners["d"], d, terms, schedule
-                )
-            ]
+            single = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
+            moves = [Move(one.learner, over_batches(one.loss), one.schedule) for one in single]
             phases.append(Phase("adversarial", recipe.adversarial_steps, moves))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin
             learners |= self.integers.learners(recipe.quantised_learning_rate)
-            moves = [
-                replace(move, loss=over_batches(move.loss))
-                for move in self.integers.moves(learners, weights.to(self.device))
-            ]
+            branches = self.integers.moves(learners, weights.to(self.device))
+            moves = [Move(one.learner, over_batches(one.loss), one.schedule) for one in branches]
             phases.append(Phase("integer", recipe.quantised_steps, moves, self.begin_integers))
         super().__init__(recipe.seed, self.draw, phases, models, learners)
 
@@ -190,13 +184,12 @@ class RateDistortionRun(Run[Any]):
         number = step + APART * self.groups.index(group)
         drawn = self.examples.batch(self.recipe.seed, number, group.count, group.side)
         share = len(group.levels) / self.levels
-        batch = replace(
+        return replace(
             drawn.to(self.device),
             quality=group.quality(self.device),
             scale=group.scale,
             share=share,
         )
-        return batch
 
     def _step(self, step: int, batch: Batch) -> Step:
         return Step(step, batch, lambda seen: self.forward(self.parts, seen), learns=True)

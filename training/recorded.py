@@ -1,4 +1,4 @@
-"""A phase's moves, recorded once as a CUDA graph and replayed: a GPU then never waits for Python's launches."""
+"""A phase's moves, recorded once as a CUDA graph and replayed: a GPU never waits for Python's launches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Recorder"]
 
 T = TypeVar("T")
 
-#: Steps that are carried out as they are first, so that libraries choose their algorithms outside the recording.
+#: Steps that are carried out as they are first, so that libraries choose algorithms outside the recording.
 WARMUP_STEPS = 4
 
 
@@ -35,7 +35,7 @@ class Recorder(Generic[T]):
         device: torch.device,
     ) -> None:
         self._tensors, self._again, self._device = tensors, again, device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graph: torch.cuda.CUDAGraph | None = None
         self._done = 0
 

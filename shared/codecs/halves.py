@@ -26,7 +26,8 @@ from shared.codecs.interface import (
 from shared.codecs.ladder import Ladder, Rung
 from shared.codecs.parts import Parts
 from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
-from shared.latents.interface import LatentSymbols
+from shared.latents.interface import ROUNDING, LatentSymbols
+from shared.networks.packed import pack_convolutions
 from shared.networks.precision import ready
 from shared.networks.stages import Conditioning
 from shared.networks.tiling import Tile, tiles
@@ -110,6 +111,8 @@ class LatentEncoder(Encoder):
         self.g_a = ready(parts.g_a, terms.device, terms.dtype)
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
+        for network in (self.g_a, self.latent):
+            pack_convolutions(network)
         self.ear = Ear(terms, parts.text_width if self.g_a.at else 0)
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
@@ -122,22 +125,35 @@ class LatentEncoder(Encoder):
         """See :class:`Encoder`."""
         return self.terms.ladder.default
 
-    def encode_at(self, picture: Picture, level: int) -> Encoded:
-        """Compress at any level of the ladder, preview levels among them; see :meth:`Encoder.encode`."""
-        return self._sealed(picture, level, None)
+    def encode_at(self, picture: Picture, level: int, dead_zone: float = ROUNDING) -> Encoded:
+        """Compress at any level of the ladder, preview levels among them; see :meth:`Encoder.encode`.
+
+        Args:
+            dead_zone: see :meth:`LatentCodec.analyse`.
+        """
+        return self._sealed(picture, level, None, dead_zone)
 
     @torch.inference_mode()
-    def _sealed(self, picture: Picture, level: int, caption: str | None) -> Encoded:
+    def _sealed(
+        self, picture: Picture, level: int, caption: str | None, dead_zone: float = ROUNDING
+    ) -> Encoded:
         height, width = check_sides(picture)
         header = Header(self.terms.container_id, self.terms.model_id, width, height, level)
-        symbols = self.symbols(picture, level, caption)
+        symbols = self.symbols(picture, level, caption, dead_zone)
         payload = self.latent.compress(symbols, self.terms.ladder[level].row)
         return Encoded(Container.seal(header, payload, symbols.coded).to_bytes(), width, height)
 
-    def symbols(self, picture: Picture, level: int, caption: str | None = None) -> LatentSymbols:
+    def symbols(
+        self,
+        picture: Picture,
+        level: int,
+        caption: str | None = None,
+        dead_zone: float = ROUNDING,
+    ) -> LatentSymbols:
         """What is coded of a picture."""
+        y = self.analysis(picture, level, caption)
         row = self.terms.ladder[level].row
-        symbols: LatentSymbols = self.latent.analyse(self.analysis(picture, level, caption), row)
+        symbols: LatentSymbols = self.latent.analyse(y, row, dead_zone)
         return symbols
 
     @torch.inference_mode()
@@ -206,6 +222,8 @@ class LatentDecoder(StreamDecoder):
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
         self.g_s = ready(parts.g_s, terms.device, terms.dtype)
+        for network in (self.latent, self.g_s):
+            pack_convolutions(network)
         self.guard, self._guarding = parts.guard, guard
         if self.guard is not None:
             self.guard.requires_grad_(False).eval().to(terms.device)
@@ -336,9 +354,7 @@ class LatentDecoder(StreamDecoder):
             for one, caption in zip(trust, captions, strict=True)
         ]
 
-    def _windows(
-        self, y_hat: Tensor, halo: int, side: int = TILE
-    ) -> Iterator[tuple[Tile, Tensor]]:
+    def _windows(self, y_hat: Tensor, halo: int, side: int = TILE) -> Iterator[tuple[Tile, Tensor]]:
         rows, columns = y_hat.shape[2:]
         for tile in tiles(rows, columns, side, halo):
             window = y_hat[(..., *tile.window(1))]

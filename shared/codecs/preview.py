@@ -3,22 +3,26 @@
     blob = preview(picture, 50).blob        # at most 50 bytes, header and all
     picture = picture_of(blob)              # at the original's size
 
-A preview is a stream like any other, of one of the ladder's preview levels, and decodes wherever streams do. As
-text for JSON it is base64url without padding, or a ``data:`` URL.
+A preview is a stream like any other, of one of the ladder's preview levels, and decodes wherever streams
+do. As text for JSON it is base64url without padding, or a ``data:`` URL.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from shared.bitstream.container import Container
 from shared.codecs.fitting import best_that_fits
 from shared.codecs.halves import LatentEncoder
+from shared.codecs.interface import Encoded
 from shared.codecs.loading import get_codec
-from shared.bitstream.container import Container
-from shared.errors import ContainerError, UnknownCodecError
+from shared.errors import ContainerError, SizeError, UnknownCodecError
+from shared.latents.interface import ROUNDING
 from shared.pictures import Picture
 from shared.systems.catalogue import decoders_of, stream_name
 
@@ -27,6 +31,8 @@ __all__ = ["MEDIA_TYPE", "Preview", "blob_of", "picture_of", "preview"]
 MEDIA_TYPE = "image/vnd.sidewire"
 #: Level that is tried first: most previews are asked for in 28 to 100 bytes.
 FIRST = 3
+#: Where no level fits, the coarsest one's dead zone is widened up to so many steps, in so many tries.
+WIDEST, THINNINGS = 4.0, 6
 #: Longest text that is read as a preview's, in characters.
 LONGEST_TEXT = 1 << 16
 
@@ -64,9 +70,33 @@ def preview(picture: Picture, limit: int, codec: str = "base") -> Preview:
     encoder = get_codec(codec).encoder
     if not isinstance(encoder, LatentEncoder):
         raise UnknownCodecError(f"{codec} makes no previews: it has no ladder of levels")
+    levels = encoder.terms.ladder.previews
     encode = partial(encoder.encode_at, picture)
-    level, encoded = best_that_fits(encode, encoder.terms.ladder.previews, limit, FIRST)
+    try:
+        level, encoded = best_that_fits(encode, levels, limit, FIRST)
+    except SizeError:
+        level, encoded = levels[0], _thinned(partial(encode, levels[0]), limit)
     return Preview(encoded.blob, level)
+
+
+def _thinned(encode: Callable[[float], Encoded], limit: int) -> Encoded:
+    """The stream with the smallest dead zone, of a few, that fits.
+
+    Raises:
+        SizeError: not even the one without a symbol beyond its mean does.
+    """
+    best = encode(math.inf)
+    if len(best.blob) > limit:
+        raise SizeError(limit, len(best.blob))
+    fits, over = WIDEST, ROUNDING
+    for _ in range(THINNINGS):
+        zone = math.sqrt(fits * over)
+        encoded = encode(zone)
+        if len(encoded.blob) <= limit:
+            fits, best = zone, encoded
+        else:
+            over = zone
+    return best
 
 
 def blob_of(text: str) -> bytes:

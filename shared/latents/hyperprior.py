@@ -33,7 +33,7 @@ from shared.entropy.scale_branch import SCALE_LEVELS, IntegerScaleBranch
 from shared.entropy.tables import FrozenTables
 from shared.errors import CorruptStreamError
 from shared.latents.gaussian import bits_of_bins
-from shared.latents.interface import Coded, LatentCodec, Sections
+from shared.latents.interface import ROUNDING, Coded, LatentCodec, Sections
 from shared.latents.rounding import round_ste
 from shared.latents.table_prior import TablePrior
 from shared.networks.context import ContextSize, MeanContext
@@ -258,7 +258,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
         return self.passes(x, self._quality(quality), decode)
 
-    def analyse(self, y: Tensor, quality: int, dead_zone: float = 0.5) -> HyperpriorSymbols:
+    def analyse(self, y: Tensor, quality: int, dead_zone: float = ROUNDING) -> HyperpriorSymbols:
         """See :meth:`LatentCodec.analyse`.
 
         Where the scale branch says zero the symbol becomes zero, here and at the decoder alike.

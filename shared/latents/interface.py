@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Coded", "LatentCodec", "LatentSymbols", "Sections"]
+__all__ = ["ROUNDING", "Coded", "LatentCodec", "LatentSymbols", "Sections"]
 
+#: The dead zone of plain rounding.
+ROUNDING = 0.5
 #: Tensors by section of a bundle, and by name within it.
 Sections = Mapping[str, Mapping[str, Tensor]]
 
@@ -64,8 +66,13 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
         """One training pass at levels ``quality`` (B,)."""
 
     @abstractmethod
-    def analyse(self, y: Tensor, quality: int) -> SymbolsT:
-        """The symbols of y (1, M, H, W), H and W multiples of 4."""
+    def analyse(self, y: Tensor, quality: int, dead_zone: float = ROUNDING) -> SymbolsT:
+        """The symbols of y (1, M, H, W), H and W multiples of 4.
+
+        Args:
+            dead_zone: what is nearer to its mean than this becomes zero; half a step is plain rounding, more
+                makes streams smaller.
+        """
 
     @abstractmethod
     def compress(self, symbols: SymbolsT, quality: int) -> bytes:

@@ -11,8 +11,8 @@ So that nothing is computed for what is not being decoded, a block's four places
     features of z (1/32) ---hyper_k------'                       |
     mu of h_mu, chunk k -----------------------------------------'
 
-Only means depend on it. A symbol is ``round(y - mu)`` and the coder needs its scale alone, so these networks may
-run in floats: no table depends on them.
+Only means depend on it. A symbol is ``round(y - mu)`` and the coder needs its scale alone, so these networks
+may run in floats: no table depends on them.
 """
 
 from __future__ import annotations
@@ -118,4 +118,5 @@ class MeanContext(nn.Module):
     ) -> Tensor:
         x = self.entry[later](torch.cat(known, 1)) + self.hyper[later](features)
         x = self.exit[later](self.blocks(self.step_gain[later](x, quality)))
-        return self.exit_gain(x.float(), quality)
+        out: Tensor = self.exit_gain(x.float(), quality)
+        return out

@@ -39,6 +39,7 @@ from shared.networks.layers import (
     LeakyReLU,
     QualityGain,
     ResidualBlock,
+    bicubic,
     conv3x3,
     subpixel,
 )
@@ -162,7 +163,7 @@ class Analysis(AnalysisTransform):
 
 
 def _enlarger(channels: int, scale: int) -> nn.Sequential:
-    """Features (B, C, h, w) at 1/4 -> what a picture (B, 3, 4h * scale, 4w * scale) lacks; silent at first."""
+    """Features (B, C, h, w) at 1/4 -> what a picture (B, 3, 4h * scale, ...) lacks; silent at first."""
     layers: list[nn.Module] = []
     for _ in range(scale.bit_length() - 1):
         layers += [subpixel(channels, channels, 2), LeakyReLU()]
@@ -225,8 +226,7 @@ class Synthesis(SynthesisTransform):
         linear = F.pixel_shuffle(self.expand(y_hat), Y_STRIDE)
         x, features, masks = self.run(y_hat, quality, given, linear)
         if scale > 1:
-            smooth = F.interpolate(x.float(), scale_factor=scale, mode="bicubic")
-            x = smooth + self.enlarge[str(scale)](features)
+            x = bicubic(x.float(), scale) + self.enlarge[str(scale)](features)
         return x, masks
 
     def thumbnail(self, y_hat: Tensor, quality: Tensor, side: int) -> Tensor:

@@ -22,9 +22,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from shared.networks.precision import default_device
 from shared.systems.catalogue import TextPlacement
 from training.captioned import CaptionedPictures
-from shared.networks.precision import default_device
 from training.data import PictureStore, Zoom
 from training.examples import CaptionedExamples, Crops, Examples
 from training.export import export
