@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from pathlib import Path
@@ -70,7 +71,7 @@ def encode(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option("--bytes", help="Instead: the best level of at most so many bytes."),
+        typer.Option("--bytes", min=1, help="Instead: the best level of at most so many bytes."),
     ] = None,
     bpp: Annotated[
         float | None,
@@ -87,6 +88,8 @@ def encode(
     with errors_in_one_line(), progress_console.status("encoding"):
         if sum(one is not None for one in (quality, size, bpp)) > 1:
             raise typer.BadParameter("give one of --quality, --bytes and --bpp")
+        if bpp is not None and not 0 < bpp < math.inf:
+            raise typer.BadParameter("--bpp must be a positive number")
         from sender.encode import Wanted, encode_file  # noqa: PLC0415
         from shared.codecs import load_encoder  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,10 @@ class Wanted:
         """The largest number of bytes that is wanted; None for any."""
         if self.bits_per_pixel is None:
             return self.size
-        return int(self.bits_per_pixel * picture.shape[0] * picture.shape[1] / 8)
+        wanted = self.bits_per_pixel * picture.shape[0] * picture.shape[1] / 8
+        # The bits a pixel of a stream ask for its bytes, whatever the division rounded.
+        whole = round(wanted)
+        return whole if math.isclose(wanted, whole, rel_tol=1e-12) else math.floor(wanted)
 
 
 def encode_file(
