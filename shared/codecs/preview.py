@@ -111,6 +111,8 @@ def blob_of(text: str) -> bytes:
     if encoded.startswith("data:"):
         _, _, encoded = encoded.partition(";base64,")
     encoded = encoded.rstrip("=").replace("+", "-").replace("/", "_")
+    if not encoded:
+        raise ContainerError("preview text holds no base64")
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
