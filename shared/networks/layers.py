@@ -50,7 +50,9 @@ def bicubic(x: Tensor, scale: int) -> Tensor:
     As two products with the matrices of ``F.interpolate``, which a CPU does thirty times faster than that.
     """
     rows, columns = (_enlarging(side, scale, x.device) for side in x.shape[2:])
-    return rows @ x.contiguous() @ columns.T
+    # In bfloat16 a matrix's rows would not add up to one.
+    with torch.autocast(x.device.type, enabled=False):
+        return rows @ x.contiguous() @ columns.T
 
 
 @lru_cache(maxsize=64)
