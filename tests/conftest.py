@@ -12,6 +12,8 @@ from shared.bundle import shipped_bundle
 from shared.feed import read_feed
 from shared.pictures import Picture, picture_from_bytes
 from tests.codecs import Whole, whole
+from tests.data_sets import write_pictures
+from training.data import PictureStore
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -42,3 +44,18 @@ def golden_codec() -> Whole:
 def base_codec() -> Whole:
     """The shipped model, in float32 (the machine's faster precision is tested against it)."""
     return whole(shipped_bundle("base"))
+
+
+@pytest.fixture(scope="session")
+def training_data(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture]) -> Path:
+    """A small data folder of crops of the shipped pictures."""
+    folder = tmp_path_factory.mktemp("data")
+    corners = {name: picture[:256, :256] for name, picture in kodak.items()}
+    write_pictures(folder / "pictures.parquet", corners)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(training_data: Path) -> PictureStore:
+    """The pictures of that folder."""
+    return PictureStore.load(training_data, ["*.parquet"], smallest=64, workers=1)

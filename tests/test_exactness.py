@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from shared.bundle import Bundle, read_bundle
+from shared.bundle import read_bundle
 from shared.latents.hyperprior import Hyperprior
 from shared.pictures import Picture, read_picture
-from tests.codecs import Whole, whole
+from tests.codecs import Whole, disturbed
 from tests.conftest import GOLDEN
 from tests.golden.make import CASES, picture_of
 
@@ -103,17 +102,6 @@ def test_golden_streams_in_this_process(case: str, golden_codec: Whole) -> None:
     assert decoded.picture.shape == picture_of(case).shape
     expected = read_picture(GOLDEN / f"{case}.png")
     assert largest_difference(decoded.picture, expected) <= ONE_LEVEL
-
-
-def disturbed(bundle: Bundle, relative: float) -> Whole:
-    """The golden codec on a machine whose every float weight is off by up to ``relative``."""
-    generator = torch.Generator().manual_seed(5)
-    tensors = {}
-    for name, tensor in bundle.tensors.items():
-        noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        is_float = name.split(".")[0] in {"g_a", "g_s", "h_a", "h_mu"}
-        tensors[name] = tensor.double() * (1 + relative * noise) if is_float else tensor
-    return whole(Bundle(bundle.manifest, tensors))
 
 
 @pytest.mark.parametrize("relative", [2.0**-23, 1e-5, 1e-3, 3e-2])

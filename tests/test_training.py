@@ -2,84 +2,30 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
 
 from shared.bundle import shipped_bundle
 from shared.codecs import ToldEncoder, get_codec, load_codec
 from shared.codecs.loading import load_bundle, load_parts
 from shared.codecs.parts import DECODER, ENCODER
 from shared.errors import SidewireError
-from shared.latents.hyperprior import HyperpriorSize
 from shared.metrics import psnr
 from shared.pictures import Picture
 from shared.systems.catalogue import TextPlacement
 from tests.codecs import whole
+from tests.tiny_runs import config, fresh
 from training.command import Places, read_recipe, train_command
 from training.data import PictureStore
-from training.examples import Crops
 from training.muon import orthogonalise
 from training.rate_distortion_run import RateDistortionRun
 from training.recipes.rate_distortion import RateDistortion
 from training.run import rise_and_fall
 
-SIZE = HyperpriorSize(
-    levels=2,
-    stem=16,
-    fine=8,
-    coarse=8,
-    fine_blocks=1,
-    coarse_blocks=1,
-    latent=8,
-    hyper_latent=4,
-    hyper_hidden=8,
-    scale_hidden=(4, 4),
-)
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture]) -> Path:
-    """A small data folder of crops of the shipped pictures."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = []
-    for name, picture in kodak.items():
-        buffer = io.BytesIO()
-        Image.fromarray(picture[:256, :256]).save(buffer, "PNG")
-        captions = [f"A picture called {name}."]
-        rows.append({"id": name, "image": buffer.getvalue(), "captions": captions})
-    pq.write_table(pa.Table.from_pylist(rows), folder / "pictures.parquet")
-    return folder
-
-
-def config(**changes: object) -> RateDistortion:
-    settings = {
-        "name": "base",
-        "size": SIZE.model_dump(mode="json"),
-        "train": ["*.parquet"],
-        "validation": "pictures.parquet",
-        "crop": 64,
-        "steps": 6,
-        "warmup_steps": 2,
-        "quantised_steps": 4,
-    }
-    return RateDistortion.model_validate(settings | changes)
-
-
-@pytest.fixture(scope="module")
-def store(data: Path) -> PictureStore:
-    return PictureStore.load(data, ["*.parquet"], smallest=64, workers=1)
-
-
-def fresh(store: PictureStore, settings: RateDistortion) -> RateDistortionRun:
-    return RateDistortionRun(settings, Crops(store))
 
 
 def weights(run: RateDistortionRun) -> dict[str, torch.Tensor]:
@@ -167,9 +113,10 @@ def test_training_starts_as_a_block_transform(store: PictureStore) -> None:
 
 
 def test_a_finished_run_is_a_bundle_that_decodes(
-    data: Path, tmp_path: Path, kodak: dict[str, Picture]
+    training_data: Path, tmp_path: Path, kodak: dict[str, Picture]
 ) -> None:
-    recipe, places = config(), Places(data, tmp_path / "run", tmp_path / "bundle", workers=1)
+    recipe = config()
+    places = Places(training_data, tmp_path / "run", tmp_path / "bundle", workers=1)
     said = recipe.carry_out(places)
     codec = whole(tmp_path / "bundle")
     picture = kodak["kodim03"][:100, :150]
@@ -216,13 +163,13 @@ JOINT = {
 
 @pytest.mark.parametrize("told", [TextPlacement.NOWHERE, TextPlacement.DECODER, TextPlacement.BOTH])
 def test_encoder_and_generator_learn_together_on_a_frozen_stream(
-    data: Path, tmp_path: Path, kodak: dict[str, Picture], told: TextPlacement
+    training_data: Path, tmp_path: Path, kodak: dict[str, Picture], told: TextPlacement
 ) -> None:
     """The joint recipe: whatever the encoder learns, every receiver of the stream reads its symbols."""
     both = told is TextPlacement.BOTH
     size = JOINT["size"] | {"told_encoder": both}  # type: ignore[operator]
     recipe = config(**JOINT | {"told": told, "size": size})
-    recipe.carry_out(Places(data, tmp_path / "run", tmp_path / "bundle", workers=1))
+    recipe.carry_out(Places(training_data, tmp_path / "run", tmp_path / "bundle", workers=1))
     codec = load_codec("ssa", tmp_path / "bundle")
     assert codec.text is told
     encoder, picture = codec.encoder, kodak["kodim03"][:128, :128]
