@@ -74,6 +74,25 @@ def test_encode_prints_real_bytes(files: Path, tmp_path: Path) -> None:
     assert said["bpp"] == pytest.approx(8 * out.stat().st_size / (768 * 512))
 
 
+def test_encode_to_a_size_takes_the_best_level_that_fits(files: Path, tmp_path: Path) -> None:
+    """And a stream's own bits a pixel ask for that very stream."""
+    photo, out, again = files / "photo.png", tmp_path / "sized.swi", tmp_path / "again.swi"
+    said = json.loads(sidewire("encode", photo, out, "--bytes", 8000, "--json").stdout)
+    assert 4000 < said["bytes"] == out.stat().st_size <= 8000
+    same = json.loads(sidewire("encode", photo, again, "--bpp", said["bpp"], "--json").stdout)
+    assert same["quality"] == said["quality"]
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_a_preview_travels_as_text(files: Path, tmp_path: Path) -> None:
+    photo, blob, shown = files / "photo.png", tmp_path / "preview.swi", tmp_path / "shown.png"
+    said = json.loads(sidewire("preview", photo, "--bytes", 50, "--out", blob, "--json").stdout)
+    assert said["bytes"] == blob.stat().st_size <= 50
+    back = json.loads(sidewire("decode", "--text", said["text"], shown, "--json").stdout)
+    assert (back["width"], back["height"], back["quality"]) == (768, 512, said["level"])
+    assert psnr(read_picture(photo), read_picture(shown)) > 16
+
+
 def test_a_caption_changes_the_picture_that_is_decoded(files: Path, tmp_path: Path) -> None:
     stream, words = tmp_path / "photo.swi", "Two parrots, one red and one blue."
     said = json.loads(
@@ -115,6 +134,9 @@ def test_another_bundle_is_used_and_a_foreign_stream_refused(files: Path, tmp_pa
         (["encode", "{files}/photo.png", "{tmp}/x.swi", "--codec", "bsae"], 2, "no codec 'bsae'"),
         (["encode", "{files}/photo.png", "{tmp}/no/such/x.swi"], 1, "cannot write"),
         (["encode", "{files}/photo.png", "{tmp}/x.swi", "--bundle", "{tmp}"], 1, "model bundle"),
+        (["encode", "{files}/photo.png", "{tmp}/x.swi", "--bytes", "9"], 1, "smallest takes"),
+        (["preview", "{files}/photo.png", "--bytes", "9"], 1, "smallest takes"),
+        (["decode", "--text", "no preview", "{tmp}/x.png"], 1, "neither base64url nor a data: URL"),
         (["decode", "{tmp}/cut.swi", "{tmp}/x.png"], 1, "where the header says"),
         (["decode", "{tmp}/flipped.swi", "{tmp}/x.png"], 1, "checksum"),
         (["decode", "{tmp}/empty.png", "{tmp}/x.png"], 1, "empty (0 bytes)"),
@@ -149,6 +171,9 @@ def test_bad_input_is_one_line_and_an_exit_code(
 def test_usage_errors_exit_with_two() -> None:
     assert "No such option" in sidewire("encode", "a", "b", "--nonsense", code=2).stderr
     assert "Missing argument" in sidewire("decode", code=2).stderr
+    both = sidewire("encode", "a", "b", "--bytes", 500, "--bpp", 0.1, code=2)
+    assert "give one of" in both.stderr
+    assert "positive number" in sidewire("encode", "a", "b", "--bpp", "nan", code=2).stderr
 
 
 def test_doctor_knows_the_weights(files: Path) -> None:
