@@ -30,7 +30,7 @@ def sidewire(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[s
 def files(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture]) -> Path:
     folder = tmp_path_factory.mktemp("files")
     write_picture(folder / "photo.png", kodak["kodim23"])
-    sidewire("encode", folder / "photo.png", folder / "photo.swi", "--quality", 5)
+    sidewire("encode", folder / "photo.png", folder / "photo.swi", "--quality", 17)
     return folder
 
 
@@ -44,7 +44,7 @@ def test_help_teaches() -> None:
 def test_encode_inspect_decode(files: Path) -> None:
     blob = (files / "photo.swi").read_bytes()
     seen = json.loads(sidewire("inspect", files / "photo.swi", "--json").stdout)
-    assert (seen["width"], seen["height"], seen["quality"]) == (768, 512, 5)
+    assert (seen["width"], seen["height"], seen["quality"]) == (768, 512, 17)
     assert seen["bytes"] == len(blob)
     assert seen["container_bytes"] <= 20
     back = json.loads(sidewire("decode", files / "photo.swi", files / "back.png", "--json").stdout)
@@ -174,7 +174,7 @@ def test_eval_writes_its_tables(tmp_path: Path) -> None:
     said = json.loads(sidewire("eval", *arguments, "--out", out, "--json").stdout)
     assert said == json.loads((out / "summary.json").read_text())
     base = [row for row in said if row["codec"] == "base"]
-    assert [row["quality"] for row in base] == list(range(8))
+    assert [row["quality"] for row in base] == list(range(22))
     assert all(row["encode_ms"] > 0 and row["ssimulacra2"] is not None for row in base)
     rates = json.loads((out / "bd_rate.json").read_text())
     measures = {"psnr", "ms_ssim", "ssimulacra2", "feature_distance", "judge"}
