@@ -35,7 +35,14 @@ def copied(tmp_path: Path) -> Path:
 
 def test_shipped_bundles_are_whole_and_small() -> None:
     folders = [path.parent for path in shipped_bundle("").glob("*/bundle.json")]
-    assert {folder.name for folder in folders} >= {"base", "base-1", "ssa", "none", "judge", "features"}
+    assert {folder.name for folder in folders} >= {
+        "base",
+        "base-1",
+        "ssa",
+        "none",
+        "judge",
+        "features",
+    }
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
     assert max(sizes) <= 16 * MEGABYTE
     assert sum(sizes) <= 96 * MEGABYTE
