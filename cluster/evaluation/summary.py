@@ -117,7 +117,7 @@ def _same_stream(curve: tuple[str, str], anchor: tuple[str, str]) -> bool:
 
 
 def bd_rates(summary: Sequence[SummaryRow], window: tuple[float, float]) -> tuple[BdRateRow, ...]:
-    """Every codec of ours against the baselines and the others of its stream, baselines against a common one."""
+    """Every codec of ours against the baselines and others of its stream; baselines against a common one."""
     curves = named_curves(summary)
     baselines = [(name, text) for name, text in curves if name.startswith(BASELINES)]
     pairs = [
