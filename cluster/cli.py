@@ -41,10 +41,10 @@ Exit codes: 0 done, 1 bad input or something was refused,
 
 
 def _described(container: Container) -> dict[str, str | int]:
-    """What a container says of itself, for printing: model id and check as far as its form keeps them."""
+    """What a container says of itself, for printing; a short one's check shows only when it is decoded."""
     from shared.systems.catalogue import stream_name  # noqa: PLC0415
 
-    header = container.header
+    header, check = container.header, container.check
     return {
         "codec": stream_name(header.codec_id),
         "quality": header.quality,
@@ -52,7 +52,7 @@ def _described(container: Container) -> dict[str, str | int]:
         "height": header.height,
         "form": container.form.value,
         "model_id": header.model_id.hex(),
-        "check": container.form.shown(container.check),
+        **({} if check is None else {"check": f"{check:08x}"}),
     }
 
 

@@ -51,7 +51,7 @@ def test_the_levels_reach_from_very_low_to_high_rates(
         quality: np.mean([base_codec.encode(p, quality).bits_per_pixel for p in kodak.values()])
         for quality in (lowest, highest)
     }
-    assert rates[lowest] < 0.04
+    assert rates[lowest] < 0.004
     assert rates[highest] > 0.5
 
 
@@ -118,8 +118,8 @@ def test_tiles_cover_the_grid_once() -> None:
 def test_limits_and_levels_are_named(base_codec: Whole) -> None:
     with pytest.raises(LimitError, match="picture width is 8200, must be at most 8192"):
         base_codec.encode(np.zeros((8, 8200, 3), np.uint8), 0)
-    with pytest.raises(QualityError, match="base has no quality 9; choose one of 0, 1, 2"):
-        base_codec.encode(np.zeros((8, 8, 3), np.uint8), 9)
+    with pytest.raises(QualityError, match="base has no quality 99; choose one of 0, 1, 2"):
+        base_codec.encode(np.zeros((8, 8, 3), np.uint8), 99)
     with pytest.raises(UnknownCodecError, match="no codec 'bsae'; known: base, baseline/avif"):
         get_codec("bsae")
 
@@ -149,7 +149,7 @@ picture = np.empty((8192, 8192, 3), np.uint8)
 picture[..., 0], picture[..., 1], picture[..., 2] = ramp, wave, wave[:, None]
 del ramp
 codec = get_codec("base")
-blob = codec.encode(picture, 2).blob
+blob = codec.encode(picture, 13).blob
 decoded = codec.decode(blob).picture
 assert decoded.shape == picture.shape
 error = np.mean([np.square(decoded[i].astype(int) - picture[i]).mean() for i in range(0, 8192, 64)])

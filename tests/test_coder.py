@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shared.entropy.coder import SYMBOL_LIMIT, EntropyCoder
+from shared.entropy.coder import BOTTOM_BITS, SYMBOL_LIMIT, EntropyCoder
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import (
     FREQUENCY_TOTAL,
@@ -42,12 +42,49 @@ def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(rng.normal(size=count) * sigma).astype(np.int16), indices
 
 
-@given(st.lists(segments, max_size=4))
-def test_any_symbols_round_trip(parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    decoder = CODER.open(CODER.encode(parts))
+#: Words at the bottom of the stack.
+bottoms = st.sampled_from([0, 1, 0xFF, 2**23, 2**24 - 1]) | st.integers(0, 2**24 - 1)
+
+
+@given(st.lists(segments, max_size=4), bottoms)
+def test_any_symbols_round_trip(parts: list[tuple[np.ndarray, np.ndarray]], bottom: int) -> None:
+    payload = CODER.encode(parts, bottom)
+    assert payload[-4:] != bytes(4)
+    decoder = CODER.open(payload)
     for symbols, indices in parts:
         np.testing.assert_array_equal(decoder.decode(indices), symbols)
-    decoder.finish()
+    assert decoder.finish() == bottom
+
+
+@given(bottoms)
+def test_without_symbols_the_bottom_is_the_payload(bottom: int) -> None:
+    assert CODER.encode([], bottom) == (bottom.to_bytes(4, "little") if bottom else b"")
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, SCALE_LEVELS - 1), max_size=30))
+def test_a_payload_that_decodes_is_the_only_one_of_what_it_holds(
+    noise: bytes, tables: list[int]
+) -> None:
+    payload, indices = noise[: len(noise) // 4 * 4], np.array(tables, np.uint8)
+    try:
+        decoder = CODER.open(payload)
+        symbols = decoder.decode(indices)
+        bottom = decoder.finish()
+    except CorruptStreamError:
+        return
+    assert CODER.encode([(symbols, indices)], bottom) == payload
+
+
+def test_a_word_at_the_bottom_takes_the_place_of_what_the_first_symbol_wastes() -> None:
+    """Bits beyond the symbols' own: 24 either way, on average."""
+    rng = np.random.default_rng(6)
+    symbols, indices = np.zeros(20, np.int16), np.full(20, 20, np.uint8)
+    empty = int.from_bytes(CODER.encode([(symbols, indices)]), "little").bit_length()
+    filled = [
+        int.from_bytes(CODER.encode([(symbols, indices)], bottom), "little").bit_length()
+        for bottom in rng.integers(2**24, size=200).tolist()
+    ]
+    assert np.mean(filled) < empty + 3
 
 
 def test_rate_is_within_a_thousandth_of_the_tables_cross_entropy() -> None:
@@ -93,6 +130,8 @@ def test_left_over_and_missing_bits_are_found_out() -> None:
     decoder.decode(indices[:-10])
     with pytest.raises(CorruptStreamError, match="does not end"):
         decoder.finish()
+    with pytest.raises(CorruptStreamError, match="does not end"):
+        CODER.open((1 << BOTTOM_BITS).to_bytes(4, "little")).finish()
     with pytest.raises(CorruptStreamError, match="multiple of 4"):
         CODER.open(payload[:-1])
     with pytest.raises(CorruptStreamError, match="zero word"):

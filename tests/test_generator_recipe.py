@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stream() -> Whole:
-    return whole(shipped_bundle("base"))
+    return whole(shipped_bundle("base-1"))
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def other_codec(codec_id: int, model_id: bytes) -> bytes:
 
 def short(codec_id: int, model_id: bytes, side: int = 64) -> bytes:
     """A container in the short form, and no more than its header."""
-    container = Container.seal(Header(codec_id, model_id, side, side, 4), b"", ())
+    container = Container.seal(Header(codec_id, model_id, side, side, 4), (), lambda _: b"")
     assert container.form is Form.SHORT
     return container.to_bytes()
 

@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from receiver import pipeline as pipelines
@@ -446,7 +445,7 @@ class Heard(logging.Handler):
 
 def admitted(seq: int) -> Frame:
     header = Header(codec_id=1, model_id=bytes(MODEL_ID_BYTES), width=64, height=64, quality=0)
-    container = Container.seal(header, bytes(8000), [np.zeros(1, np.int16)]).to_bytes()
+    container = Container.seal(header, (), lambda _: bytes(8000)).to_bytes()
     return Frame(Key("camera", 1, seq), CONTENT, f"p{seq}", container, expects_caption=False)
 
 

@@ -105,7 +105,7 @@ def test_a_picture_is_coded_at_its_true_size(
 
 def test_our_curve_is_better_than_a_peers_that_was_trained_as_long() -> None:
     """What the speed is compared at; the peer has had no less of the processor than ours."""
-    found = peer_quality("base")
+    found = peer_quality("base-1")
     assert found is not None
     assert min(found.peer_hours) >= found.hours
     assert len(found.trained) == 3

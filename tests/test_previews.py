@@ -29,7 +29,7 @@ from shared.errors import SidewireError
 from shared.pictures import Picture
 
 FLICKR8K = Path("val/flickr8k-224.parquet")
-HASHES_AND_COPIES = ("blurhash", "thumbhash", "webp-copy", "avif-copy")
+EVERYBODY = ("base", "blurhash", "thumbhash", "webp-copy", "avif-copy")
 
 
 def waves(height: int, width: int, seed: int) -> Picture:
@@ -51,7 +51,7 @@ def grey(picture: Picture, limit: int) -> Shown:
 
 
 def test_everybody_is_there() -> None:
-    assert tuple(contenders()) == HASHES_AND_COPIES
+    assert tuple(contenders()) == EVERYBODY
 
 
 @given(st.integers(1, 300))
@@ -148,7 +148,7 @@ def test_page_and_tables_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtur
     out = tmp_path / "out"
 
     rows = pq.read_table(out / "previews-flickr8k.parquet").to_pylist()
-    assert len(rows) == 2 * len(previews.BUDGETS) * len(HASHES_AND_COPIES)
+    assert len(rows) == 2 * len(previews.BUDGETS) * len(EVERYBODY)
     assert all(row["bytes"] is None or row["bytes"] <= row["budget"] for row in rows)
     assert all((row["bytes"] is None) == (row["psnr"] is None) for row in rows)
     fitting = {(row["budget"], row["contender"]) for row in rows if row["bytes"]}
@@ -156,7 +156,7 @@ def test_page_and_tables_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (200, "avif-copy") not in fitting
 
     (section,) = json.loads((out / "previews.json").read_text())
-    assert len(section["rows"]) == len(previews.BUDGETS) * len(HASHES_AND_COPIES)
+    assert len(section["rows"]) == len(previews.BUDGETS) * len(EVERYBODY)
     markdown = (out / "previews.md").read_text()
     assert "### Within a few bytes, Flickr8k (2 pictures)" in markdown
     assert "| 28, blurhash | 2 | 28.0 |" in markdown

@@ -17,7 +17,7 @@ from cluster.feeds import KODAK_FEED
 from shared.feed import read_feed
 from shared.pictures import picture_from_bytes
 
-QUALITY = 4
+QUALITY = 16
 
 
 def main() -> None:

@@ -6,10 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from statistics import fmean
 
 from cluster.evaluation.rows import BdRateRow, Levels, ResultRow, SummaryRow
 from shared.metrics import Curve, bd_rate, ms_ssim_db
+from shared.systems.catalogue import systems
 
 __all__ = [
     "BASELINES",
@@ -106,8 +108,16 @@ def curve_of(summary: Sequence[SummaryRow], codec: str, text: str, metric: Metri
     return Curve(tuple(rate for rate, _ in points), tuple(value for _, value in points))
 
 
+def _same_stream(curve: tuple[str, str], anchor: tuple[str, str]) -> bool:
+    """Whether a stream's own system meets another one of it: a predecessor, a twin."""
+    known = systems()
+    names = curve[0], anchor[0]
+    own, other = (known[name].stream if name in known else "" for name in names)
+    return bool(own) and own == other == names[0] != names[1]
+
+
 def bd_rates(summary: Sequence[SummaryRow], window: tuple[float, float]) -> tuple[BdRateRow, ...]:
-    """Every codec of ours against every baseline, and the baselines against the common anchor."""
+    """Every codec of ours against the baselines and others of its stream; baselines against a common one."""
     curves = named_curves(summary)
     baselines = [(name, text) for name, text in curves if name.startswith(BASELINES)]
     pairs = [
@@ -116,6 +126,7 @@ def bd_rates(summary: Sequence[SummaryRow], window: tuple[float, float]) -> tupl
         for anchor in baselines
         if curve not in baselines or (anchor[0] == COMMON_ANCHOR != curve[0])
     ]
+    pairs += [pair for pair in permutations(curves, 2) if _same_stream(*pair)]
     rows = []
     for curve, anchor in pairs:
         for metric in METRICS:

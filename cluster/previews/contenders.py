@@ -9,6 +9,7 @@ from typing import Protocol
 from cluster.evaluation.summary import BASELINES
 from shared.codecs import Codec, get_codec
 from shared.codecs.baselines import Placeholder, baseline, baseline_names
+from shared.codecs.preview import picture_of, preview
 from shared.errors import SidewireError
 from shared.pictures import Picture
 
@@ -61,4 +62,7 @@ def of_previews(
 def contenders() -> dict[str, Contender]:
     """Everybody by name, as far as this machine has the libraries."""
     others = [name for name in baseline_names() if isinstance(baseline(name), Placeholder)]
-    return {name.removeprefix(BASELINES): of_codec(get_codec(name)) for name in others}
+    ours: dict[str, Contender] = {
+        "base": of_previews(lambda picture, limit: preview(picture, limit).blob, picture_of)
+    }
+    return ours | {name.removeprefix(BASELINES): of_codec(get_codec(name)) for name in others}

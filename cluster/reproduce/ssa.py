@@ -23,7 +23,7 @@ from shared.pictures import picture_from_bytes
 __all__ = ["EVIDENCE"]
 
 #: Decodes the same symbols with the stream's own synthesis.
-STREAM = CodecEntry("base", "base")
+STREAM = CodecEntry("base-1", "base-1")
 #: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is, and the other recipe's,
 #: whose encoder never knew that there would be captions.
 AT_DECODER = "decoder"

@@ -7,18 +7,19 @@ Two forms (docs/protocol.md says both byte for byte). The long one carries every
     CRC32C (4) over all of the above and the decoded symbols
     payload
 
-A 768x512 picture pays 19 or 20 bytes beyond its payload in it, and 8 in the short one
-(:mod:`shared.bitstream.short_form`), which small payloads get. It keeps 16 bits of the same checksum.
+A 768x512 picture pays 19 or 20 bytes beyond its payload in it, and 6 in the short one
+(:mod:`shared.bitstream.short_form`), which small payloads get. Its check is 24 bits of such a checksum,
+and lies within the payload, below the symbols.
 
 The checksum covers what was *decoded*, so that a wrong table, a foreign machine or a changed header is
 found out, also when the payload decodes without complaint. Of what is wrong, the long form's 32 bits let
-one in four billion pass, the short form's 16 bits one in 65,536.
+one in four billion pass, the short form's 24 bits one in sixteen million.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import google_crc32c
@@ -37,26 +38,13 @@ CRC_BYTES = 4
 
 
 class Form(enum.Enum):
-    """How a header and its check are written."""
+    """How a header is written, and where its check stands."""
 
     LONG = "long"
     SHORT = "short"
 
-    @property
-    def check_bytes(self) -> int:
-        """The length of the check."""
-        return short_form.CHECK_BYTES if self is Form.SHORT else CRC_BYTES
 
-    def check_of(self, crc32c: int) -> int:
-        """The lowest bits of a checksum, as many as the form keeps."""
-        return crc32c & (1 << 8 * self.check_bytes) - 1
-
-    def shown(self, check: int) -> str:
-        """A check in hexadecimal digits."""
-        return f"{check:0{2 * self.check_bytes}x}"
-
-
-def symbols_crc32c(header: bytes, symbols: Iterable[NDArray[np.int16]]) -> int:
+def symbols_crc32c(header: bytes, symbols: Sequence[NDArray[np.int16]]) -> int:
     """CRC32C over the packed header and then each array's int16 values, little-endian, C order."""
     crc: int = google_crc32c.value(header)
     for array in symbols:
@@ -70,35 +58,46 @@ class Container:
 
     Attributes:
         header: with as much of the model's id as the form keeps.
-        check: the lowest bits of the checksum of header and symbols, as many as the form keeps.
+        check: the long form's checksum of header and symbols. None in the short form, whose payload holds it.
         payload: as the entropy coder wrote it.
     """
 
     header: Header
-    check: int
+    check: int | None
     payload: bytes
-    form: Form = Form.LONG
 
     @classmethod
     def seal(
-        cls, header: Header, payload: bytes, symbols: Iterable[NDArray[np.int16]]
+        cls,
+        header: Header,
+        symbols: Sequence[NDArray[np.int16]],
+        compress: Callable[[int], bytes],
     ) -> Container:
-        """Compute the checksum of what ``payload`` holds; the form is short wherever that can be.
+        """Compress symbols under a header, in the short form wherever that can be.
 
         Args:
             header: with the whole model id.
+            compress: a word -> the payload of the symbols with it at the bottom. The check is put there only
+                where the payload without it is short, so that large pictures are compressed once.
 
         Raises:
             ContainerError: the payload is over :data:`LARGEST_PAYLOAD`.
         """
+        payload = compress(0)
         if len(payload) > LARGEST_PAYLOAD:
             raise ContainerError(f"payload is {len(payload)} bytes, at most {LARGEST_PAYLOAD}")
-        crc = symbols_crc32c(header.pack(len(payload)), symbols)
-        if not short_form.carries(header, payload):
-            return cls(header, crc, payload)
-        prefix = header.model_id[: short_form.MODEL_PREFIX_BYTES]
-        kept = replace(header, model_id=prefix)
-        return cls(kept, Form.SHORT.check_of(crc), payload, Form.SHORT)
+        if short_form.carries(header, payload):
+            check = short_form.check_of(symbols_crc32c(header.pack(0), symbols))
+            checked = compress(check)
+            if short_form.carries(header, checked):
+                prefix = header.model_id[: short_form.MODEL_PREFIX_BYTES]
+                return cls(replace(header, model_id=prefix), None, checked)
+        return cls(header, symbols_crc32c(header.pack(len(payload)), symbols), payload)
+
+    @property
+    def form(self) -> Form:
+        """Where the check stands says it."""
+        return Form.SHORT if self.check is None else Form.LONG
 
     @property
     def stored(self) -> bytes:
@@ -107,11 +106,10 @@ class Container:
 
     def to_bytes(self) -> bytes:
         """The blob."""
-        if self.form is Form.SHORT:
-            packed = short_form.pack(self.header)
-        else:
-            packed = self.header.pack(len(self.payload))
-        return packed + self.check.to_bytes(self.form.check_bytes, "little") + self.stored
+        if self.check is None:
+            return short_form.pack(self.header) + self.stored
+        packed = self.header.pack(len(self.payload))
+        return packed + self.check.to_bytes(CRC_BYTES, "little") + self.stored
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Container:
@@ -122,30 +120,37 @@ class Container:
             LimitError: a side is out of range.
         """
         if short_form.begins(blob):
-            return cls(*short_form.unpack(blob), Form.SHORT)
+            short, payload = short_form.unpack(blob)
+            return cls(short, None, payload)
         header, length, position = Header.unpack(blob)
-        start = position + Form.LONG.check_bytes
+        start = position + CRC_BYTES
         if len(blob) != start + length:
             raise ContainerError(f"{len(blob)} bytes where the header says {start + length}")
         check = int.from_bytes(blob[position:start], "little")
         return cls(header, check, blob[start:])
 
-    def verify(self, symbols: Iterable[NDArray[np.int16]], model_id: bytes) -> int:
-        """Check decoded symbols; the CRC32C of header and symbols, all of it in either form.
+    def verify(self, symbols: Sequence[NDArray[np.int16]], model_id: bytes, bottom: int) -> int:
+        """Check what was decoded; the CRC32C of header and symbols, all of it in either form.
 
         Args:
             model_id: the whole id of the model that decoded them.
+            bottom: what lay below the symbols.
 
         Raises:
             CorruptStreamError: they are not what the encoder coded, or the header was changed, or it was
             another model's encoder.
         """
         whole = replace(self.header, model_id=model_id)
-        crc = symbols_crc32c(whole.pack(len(self.payload)), symbols)
-        form, found = self.form, self.form.check_of(crc)
-        if found != self.check:
+        if self.check is None:
+            crc = symbols_crc32c(whole.pack(0), symbols)
+            found, said = short_form.check_of(crc), bottom
+        elif bottom:
+            raise CorruptStreamError("the payload does not end where its symbols do")
+        else:
+            found = crc = symbols_crc32c(whole.pack(len(self.payload)), symbols)
+            said = self.check
+        if found != said:
             raise CorruptStreamError(
-                f"checksum of header and symbols is {form.shown(found)},"
-                f" the stream says {form.shown(self.check)}"
+                f"checksum of header and symbols is {found:#x}, the stream says {said:#x}"
             )
         return crc

@@ -1,6 +1,7 @@
 """The header: what a container says of its payload, and its bytes in the long form.
 
-These bytes are also what every checksum begins with, in whichever form the header itself stands.
+These bytes are also what every checksum begins with, in whichever form the header itself stands. With
+the short form they say that the payload has no bytes: it comes after the checksum, which lies in it.
 """
 
 from __future__ import annotations

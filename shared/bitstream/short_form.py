@@ -1,15 +1,15 @@
-"""The short form: a header in six bytes and a check in two, for payloads up to 255 bytes.
+"""The short form: a header in six bytes, for payloads up to 255 bytes that hold their own check.
 
 Layout (docs/protocol.md says it byte for byte)::
 
     1 0 1 codec id (5)                                             bits, the highest first
     first byte of the model id (8)
     width - 1 (13) | height - 1 (13) | quality (6)
-    check (2 bytes)
     payload without its last zero bytes
 
-The blob's end is the payload's. An entropy coder's payload is whole words and never ends in a zero one,
-so that its last zero bytes need not be there: a reader fills the last word up.
+The check is the word at the bottom of the entropy coder's stack, where it costs next to nothing: a reader has
+it when it has the symbols. The blob's end is the payload's. Such a payload is whole words and never ends in a
+zero one, so that its last zero bytes need not be there: a reader fills the last word up.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from shared.bitstream.header import Header
 from shared.errors import ContainerError
 
 __all__ = [
-    "CHECK_BYTES",
+    "CHECK_BITS",
     "HEAD_BYTES",
     "LONGEST_PAYLOAD",
     "MODEL_PREFIX_BYTES",
     "begins",
     "carries",
+    "check_of",
     "pack",
     "stripped",
     "unpack",
@@ -33,9 +34,10 @@ __all__ = [
 MARK = 0b101
 CODEC_BITS, SIDE_BITS, QUALITY_BITS = 5, 13, 6
 MODEL_PREFIX_BYTES = 1
-#: Before the check.
+#: Before the payload.
 HEAD_BYTES = 6
-CHECK_BYTES = 2
+#: As many as an entropy coder's bottom has.
+CHECK_BITS = 24
 #: Longest payload, its last zero bytes not counted.
 LONGEST_PAYLOAD = 255
 #: An entropy coder's words.
@@ -69,8 +71,13 @@ def _filled(kept: bytes) -> bytes:
     return kept + bytes(-len(kept) % WORD_BYTES)
 
 
+def check_of(crc32c: int) -> int:
+    """The lowest bits of a checksum, as many as the form keeps."""
+    return crc32c & (1 << CHECK_BITS) - 1
+
+
 def pack(header: Header) -> bytes:
-    """All bytes before the check."""
+    """All bytes before the payload."""
     picture = header.width - 1
     picture = picture << SIDE_BITS | header.height - 1
     picture = picture << QUALITY_BITS | header.quality
@@ -79,18 +86,17 @@ def pack(header: Header) -> bytes:
     return bytes([first]) + prefix + picture.to_bytes(4, "big")
 
 
-def unpack(blob: bytes) -> tuple[Header, int, bytes]:
-    """The header, the check and the payload of a blob that :func:`begins` as it should.
+def unpack(blob: bytes) -> tuple[Header, bytes]:
+    """The header and the payload of a blob that :func:`begins` as it should.
 
     Every side and level that fits is within the limits.
 
     Raises:
         ContainerError: cut off, too long, of codec id 0, or with a zero byte at the end.
     """
-    start = HEAD_BYTES + CHECK_BYTES
-    if len(blob) < start:
-        raise ContainerError(f"cut off in the short header ({len(blob)} bytes of {start})")
-    kept = blob[start:]
+    if len(blob) < HEAD_BYTES:
+        raise ContainerError(f"cut off in the short header ({len(blob)} bytes of {HEAD_BYTES})")
+    kept = blob[HEAD_BYTES:]
     if len(kept) > LONGEST_PAYLOAD:
         raise ContainerError(
             f"payload of a short form is {len(kept)} bytes, at most {LONGEST_PAYLOAD}"
@@ -106,4 +112,4 @@ def unpack(blob: bytes) -> tuple[Header, int, bytes]:
     height = (picture & (1 << SIDE_BITS) - 1) + 1
     width = (picture >> SIDE_BITS) + 1
     header = Header(codec_id, blob[1 : 1 + MODEL_PREFIX_BYTES], width, height, quality)
-    return header, int.from_bytes(blob[HEAD_BYTES:start], "little"), _filled(kept)
+    return header, _filled(kept)

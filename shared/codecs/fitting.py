@@ -10,8 +10,9 @@ from shared.errors import SizeError
 
 __all__ = ["best_that_fits"]
 
-#: From one level to the next, roughly, in the logarithm of the size: how far a guess jumps.
-LOG_STEP = math.log(1.4)
+#: From one level to the next, roughly, in the logarithm of the size behind some bytes of header: how far a
+#: guess jumps.
+LOG_STEP, HEADER = math.log(1.35), 8
 
 
 def best_that_fits(
@@ -39,7 +40,8 @@ def best_that_fits(
             fits, best = place, encoded
         else:
             over, least = place, encoded.counted
-        jump = math.trunc(math.log(max(limit, 1) / max(encoded.counted, 1)) / LOG_STEP)
+        wanted, found = (max(size - HEADER, 1) for size in (limit, encoded.counted))
+        jump = round(math.log(wanted / found) / LOG_STEP)
         place = min(max(place + jump, fits + 1), over - 1)
     if best is None:
         raise SizeError(limit, least)

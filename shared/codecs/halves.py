@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from shared.codecs.interface import (
 from shared.codecs.ladder import Ladder, Rung
 from shared.codecs.parts import Parts
 from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
-from shared.latents.interface import ROUNDING, LatentSymbols
+from shared.latents.interface import ROUNDING, Contents, LatentSymbols
 from shared.networks.packed import pack_convolutions
 from shared.networks.precision import ready
 from shared.networks.stages import Conditioning
@@ -140,8 +140,8 @@ class LatentEncoder(Encoder):
         height, width = check_sides(picture)
         header = Header(self.terms.container_id, self.terms.model_id, width, height, level)
         symbols = self.symbols(picture, level, caption, dead_zone)
-        payload = self.latent.compress(symbols, self.terms.ladder[level].row)
-        return Encoded(Container.seal(header, payload, symbols.coded).to_bytes(), width, height)
+        compress = partial(self.latent.compress, symbols, self.terms.ladder[level].row)
+        return Encoded(Container.seal(header, symbols.coded, compress).to_bytes(), width, height)
 
     def symbols(
         self,
@@ -285,8 +285,11 @@ class LatentDecoder(StreamDecoder):
         rung = self.rung(header)
         height, width = rung.coded(header.height, header.width)
         rows, columns = -(-height // Z_STRIDE), -(-width // Z_STRIDE)
-        symbols: LatentSymbols = self.latent.decompress(container.payload, rung.row, rows, columns)
-        return symbols, container.verify(symbols.coded, self.terms.model_id)
+        read: Contents[LatentSymbols] = self.latent.decompress(
+            container.payload, rung.row, rows, columns
+        )
+        crc32c = container.verify(read.symbols.coded, self.terms.model_id, read.bottom)
+        return read.symbols, crc32c
 
     @torch.inference_mode()
     def latents(self, symbols: LatentSymbols, header: Header) -> Tensor:

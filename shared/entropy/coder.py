@@ -8,6 +8,10 @@ order, so that a picture takes a hundred calls rather than a Python step a symbo
 
 A table's first and last symbol are escapes: the value is that far out, plus the 16 bits that follow.
 
+rANS is a stack. Pushed onto an empty one, the first symbol takes 24 bits, however likely it is. Pushed onto a
+word of 24 bits, it takes what it should: such a word is nearly free, and lies there again when all symbols
+are read. Small streams keep their check in it.
+
 Frozen means frozen to the bit. Constriction turns probabilities into 24-bit fixed point by
 ``floor(cumulative * (2**24 - n)) + k`` in float64. Our frequencies are integers over 2**16, so every
 cumulative sum and every product here has fewer than 53 significant bits: the result is exact, and the
@@ -28,7 +32,7 @@ from numpy.typing import NDArray
 from shared.entropy.tables import FREQUENCY_TOTAL, FrozenTables
 from shared.errors import CorruptStreamError
 
-__all__ = ["SYMBOL_LIMIT", "EntropyCoder", "EntropyDecoder", "Indices", "Symbols"]
+__all__ = ["BOTTOM_BITS", "SYMBOL_LIMIT", "EntropyCoder", "EntropyDecoder", "Indices", "Symbols"]
 
 _AnsCoder = constriction.stream.stack.AnsCoder
 _Categorical = constriction.stream.model.Categorical
@@ -36,6 +40,9 @@ _Categorical = constriction.stream.model.Categorical
 #: Plain bits behind an escape.
 ESCAPE_BITS = 16
 _ESCAPE = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
+
+#: Of the word at the bottom of the stack: as many as constriction's probabilities have.
+BOTTOM_BITS = 24
 
 #: Symbols are int16; the encoder clamps to this magnitude.
 SYMBOL_LIMIT = 32767
@@ -95,9 +102,15 @@ class EntropyCoder:
         probabilities = self.tables[table].astype(np.float64) / FREQUENCY_TOTAL
         return _Categorical(probabilities, perfect=False)
 
-    def encode(self, segments: Sequence[tuple[Symbols, Indices]]) -> bytes:
-        """Compress; the result's length is a multiple of four."""
-        coder = _AnsCoder()
+    def encode(self, segments: Sequence[tuple[Symbols, Indices]], bottom: int = 0) -> bytes:
+        """Compress; the result is whole words of four bytes, the last of them not zero.
+
+        Args:
+            bottom: what :meth:`EntropyDecoder.finish` gives back, of at most :data:`BOTTOM_BITS` bits.
+        """
+        assert 0 <= bottom < 1 << BOTTOM_BITS, f"{bottom} is no word of {BOTTOM_BITS} bits"
+        # An empty stack stands for 0, as constriction refuses a zero word on top.
+        coder = _AnsCoder(np.array([bottom], np.uint32)) if bottom else _AnsCoder()
         for symbols, indices in reversed(segments):  # a stack: what is read last is written first
             self._push(coder, symbols, indices)
         packed: NDArray[np.uint32] = coder.get_compressed()
@@ -162,11 +175,14 @@ class EntropyDecoder:
         symbols[groups.order] = grouped
         return symbols
 
-    def finish(self) -> None:
-        """Check that the payload held exactly what was decoded.
+    def finish(self) -> int:
+        """The word at the bottom, which is all that is left when every symbol is read; 0 for nothing.
 
         Raises:
-            CorruptStreamError: bits are left over, or more were read than there were.
+            CorruptStreamError: more than such a word is left.
         """
-        if not self._ans.is_empty():
+        left: list[int] = self._ans.get_compressed().tolist()
+        bottom = left.pop() if left else 0
+        if left or bottom >> BOTTOM_BITS:
             raise CorruptStreamError("the payload does not end where its symbols do")
+        return bottom

@@ -33,7 +33,7 @@ from shared.entropy.scale_branch import SCALE_LEVELS, IntegerScaleBranch
 from shared.entropy.tables import FrozenTables
 from shared.errors import CorruptStreamError
 from shared.latents.gaussian import bits_of_bins
-from shared.latents.interface import ROUNDING, Coded, LatentCodec, Sections
+from shared.latents.interface import ROUNDING, Coded, Contents, LatentCodec, Sections
 from shared.latents.rounding import round_ste
 from shared.latents.table_prior import TablePrior
 from shared.networks.context import ContextSize, MeanContext
@@ -67,7 +67,7 @@ class HyperpriorSize(TransformSize):
 
 @dataclass(frozen=True)
 class HyperpriorSymbols:
-    """Everything that a payload holds.
+    """What is coded of a picture.
 
     Attributes:
         z: (N, h, w) int16.
@@ -275,7 +275,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         mu, y_hat = self._passes(z, quality, decode)
         return HyperpriorSymbols(z, index, _to_symbols(y_hat - mu))
 
-    def compress(self, symbols: HyperpriorSymbols, quality: int) -> bytes:
+    def compress(self, symbols: HyperpriorSymbols, quality: int, bottom: int = 0) -> bytes:
         """See :meth:`LatentCodec.compress`."""
         z, y, tables = symbols.z.reshape(-1), symbols.y.reshape(-1), symbols.index.reshape(-1)
         z_tables = self._z_tables(quality, z.size // self.size.hyper_latent)
@@ -284,11 +284,11 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
             part = tables[start : start + SEGMENT]
             active = np.flatnonzero(part)
             segments.append((y[start : start + SEGMENT][active], part[active]))
-        return self.coder.encode(segments)
+        return self.coder.encode(segments, bottom)
 
     def decompress(
         self, payload: bytes, quality: int, rows: int, columns: int
-    ) -> HyperpriorSymbols:
+    ) -> Contents[HyperpriorSymbols]:
         """See :meth:`LatentCodec.decompress`; z has ``rows x columns`` positions."""
         least = rows * columns * float(self.cheapest_position[quality]) - STATE_BITS
         if 8 * len(payload) < least:
@@ -305,8 +305,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
             part = tables[start : start + SEGMENT]
             active = np.flatnonzero(part)
             y[start : start + SEGMENT][active] = decoder.decode(part[active])
-        decoder.finish()
-        return HyperpriorSymbols(z, index, y.reshape(index.shape))
+        symbols = HyperpriorSymbols(z, index, y.reshape(index.shape))
+        return Contents(symbols, decoder.finish())
 
     def bit_map(self, symbols: HyperpriorSymbols) -> NDArray[np.float32]:
         """See :meth:`LatentCodec.bit_map`; by the tables in force."""

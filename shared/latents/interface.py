@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["ROUNDING", "Coded", "LatentCodec", "LatentSymbols", "Sections"]
+__all__ = ["ROUNDING", "Coded", "Contents", "LatentCodec", "LatentSymbols", "Sections"]
 
 #: The dead zone of plain rounding.
 ROUNDING = 0.5
@@ -38,7 +38,7 @@ class Coded:
 
 
 class LatentSymbols(Protocol):
-    """Everything that one payload holds."""
+    """What is coded of a picture."""
 
     @property
     def coded(self) -> tuple[NDArray[np.int16], ...]:
@@ -46,6 +46,18 @@ class LatentSymbols(Protocol):
 
 
 SymbolsT = TypeVar("SymbolsT", bound=LatentSymbols)
+
+
+@dataclass(frozen=True)
+class Contents(Generic[SymbolsT]):
+    """Everything that one payload holds.
+
+    Attributes:
+        bottom: the word below all symbols; 0 where there is none.
+    """
+
+    symbols: SymbolsT
+    bottom: int
 
 
 class LatentCodec(nn.Module, Generic[SymbolsT]):
@@ -75,12 +87,14 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
         """
 
     @abstractmethod
-    def compress(self, symbols: SymbolsT, quality: int) -> bytes:
-        """The payload of some symbols."""
+    def compress(self, symbols: SymbolsT, quality: int, bottom: int = 0) -> bytes:
+        """The payload of some symbols, with a word of at most 24 bits below them."""
 
     @abstractmethod
-    def decompress(self, payload: bytes, quality: int, rows: int, columns: int) -> SymbolsT:
-        """The symbols of a payload, for a picture of ``rows x columns`` blocks of 64 pixels.
+    def decompress(
+        self, payload: bytes, quality: int, rows: int, columns: int
+    ) -> Contents[SymbolsT]:
+        """What a payload holds, for a picture of ``rows x columns`` blocks of 64 pixels.
 
         Raises:
             CorruptStreamError: the payload is too short for the size (found out before anything is

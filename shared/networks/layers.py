@@ -146,7 +146,7 @@ class QualityGain(nn.Module):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """``x``: (B, C, H, W); ``quality``: (B,) int64 levels. Returns (B, C, H, W)."""
-        gain = self.log_gain.exp()[quality]
+        gain = self.log_gain[quality].exp()
         return x * gain[:, :, None, None].to(x.dtype)
 
 
