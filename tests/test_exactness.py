@@ -19,11 +19,9 @@ import pytest
 from shared.bundle import read_bundle
 from shared.latents.hyperprior import Hyperprior
 from shared.pictures import Picture, read_picture
-from tests.codecs import Whole, disturbed
-from tests.conftest import GOLDEN
-from tests.golden.make import CASES, picture_of
+from tests.codecs import Whole, disturbed, whole
+from tests.golden.make import SETS, GoldenSet
 
-CHECKSUMS: dict[str, str] = json.loads((GOLDEN / "golden.json").read_text())
 #: How far two machines' float32 pictures may be apart, in levels of 255.
 ONE_LEVEL = 1
 
@@ -34,24 +32,24 @@ from pathlib import Path
 import numpy as np
 from tests.codecs import whole
 from shared.networks.precision import Precision
-from tests.golden.make import CASES, picture_of
+from tests.golden.make import SETS
 
 settings = json.loads(sys.argv[1])
-folder, out = Path(sys.argv[2]), Path(sys.argv[3])
+golden, out = SETS[sys.argv[2]], Path(sys.argv[3])
 torch.set_num_threads(settings.get("threads", 1))
 torch.backends.mkldnn.enabled = settings.get("onednn", True)
-codec = whole(folder / "bundle", Precision(settings["precision"]))
+codec = whole(golden.bundle, Precision(settings["precision"]))
 if settings.get("contiguous"):
     encoder, decoder = codec.encoder, codec.decoder
-    latents = (encoder.latent.h_a, encoder.latent.h_mu, decoder.latent.h_mu)
-    for network in (encoder.g_a, decoder.g_s, *latents):
+    for network in (encoder.g_a, decoder.g_s, encoder.latent, decoder.latent):
         network.to(memory_format=torch.contiguous_format)
 found = {}
-for case, (*_, quality) in CASES.items():
-    decoded = codec.decode((folder / f"{case}.swi").read_bytes())
+for case, (*_, level) in golden.cases.items():
+    decoded = codec.decode(golden.stream(case))
     found[case] = f"{decoded.symbols_crc32c:08x}"
     np.save(out / case, decoded.picture)
-np.save(out / "stream", np.frombuffer(codec.encode(picture_of("parrots"), 1).blob, np.uint8))
+    blob = codec.encoder.encode_at(golden.picture(case), level).blob
+np.save(out / "stream", np.frombuffer(blob, np.uint8))
 print(json.dumps(found))
 """
 
@@ -76,62 +74,77 @@ def largest_difference(a: Picture, b: Picture) -> int:
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
+@pytest.fixture(scope="module", params=list(SETS))
+def golden(request: pytest.FixtureRequest) -> GoldenSet:
+    """Each set in turn."""
+    return SETS[request.param]
+
+
+@pytest.fixture(scope="module")
+def codec(golden: GoldenSet) -> Whole:
+    """The codec of its bundle, in float32."""
+    return whole(golden.bundle)
+
+
+def name_of(golden: GoldenSet) -> str:
+    return next(name for name, one in SETS.items() if one is golden)
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_golden_streams_on_another_machine(
-    machine: str, tmp_path: Path, golden_codec: Whole
+    machine: str, tmp_path: Path, golden: GoldenSet, codec: Whole
 ) -> None:
     settings = {"precision": "float32"} | MACHINES[machine]
     environment = os.environ | settings.pop("env", {})
-    command = [sys.executable, "-c", WORKER, json.dumps(settings), str(GOLDEN), str(tmp_path)]
+    command = [sys.executable, "-c", WORKER, json.dumps(settings), name_of(golden), str(tmp_path)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == CHECKSUMS
+    assert json.loads(run.stdout) == golden.checksums
     if settings["precision"] == "float32":
-        for case in CASES:
+        for case in golden.cases:
             found = np.load(tmp_path / f"{case}.npy")
-            assert largest_difference(found, read_picture(GOLDEN / f"{case}.png")) <= ONE_LEVEL
+            expected = read_picture(golden.folder / f"{case}.png")
+            assert largest_difference(found, expected) <= ONE_LEVEL
     # What that machine encodes, this one decodes: every symbol is verified by the checksum.
-    blob = np.load(tmp_path / "stream.npy").tobytes()
-    golden_codec.decode(blob)
+    codec.decode(np.load(tmp_path / "stream.npy").tobytes())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_golden_streams_in_this_process(case: str, golden_codec: Whole) -> None:
-    decoded = golden_codec.decode((GOLDEN / f"{case}.swi").read_bytes())
-    assert f"{decoded.symbols_crc32c:08x}" == CHECKSUMS[case]
-    assert decoded.picture.shape == picture_of(case).shape
-    expected = read_picture(GOLDEN / f"{case}.png")
-    assert largest_difference(decoded.picture, expected) <= ONE_LEVEL
+def test_golden_streams_in_this_process(golden: GoldenSet, codec: Whole) -> None:
+    for case in golden.cases:
+        decoded = codec.decode(golden.stream(case))
+        assert f"{decoded.symbols_crc32c:08x}" == golden.checksums[case]
+        assert decoded.picture.shape == golden.picture(case).shape
+        expected = read_picture(golden.folder / f"{case}.png")
+        assert largest_difference(decoded.picture, expected) <= ONE_LEVEL
 
 
 @pytest.mark.parametrize("relative", [2.0**-23, 1e-5, 1e-3, 3e-2])
 def test_floats_off_by_an_ulp_and_more_change_no_symbol(
-    relative: float, golden_codec: Whole
+    relative: float, golden: GoldenSet, codec: Whole
 ) -> None:
-    other = disturbed(read_bundle(GOLDEN / "bundle"), relative)
+    other = disturbed(read_bundle(golden.bundle), relative)
     differences = []
-    for case, (*_, quality) in CASES.items():
-        decoded = other.decode((GOLDEN / f"{case}.swi").read_bytes())
-        assert f"{decoded.symbols_crc32c:08x}" == CHECKSUMS[case]
-        differences.append(
-            largest_difference(decoded.picture, read_picture(GOLDEN / f"{case}.png"))
-        )
-        golden_codec.decode(other.encode(picture_of(case), quality).blob)
+    for case, (*_, level) in golden.cases.items():
+        decoded = other.decode(golden.stream(case))
+        assert f"{decoded.symbols_crc32c:08x}" == golden.checksums[case]
+        expected = read_picture(golden.folder / f"{case}.png")
+        differences.append(largest_difference(decoded.picture, expected))
+        codec.decode(other.encoder.encode_at(golden.picture(case), level).blob)
     if relative <= 1e-5:
         assert max(differences) <= ONE_LEVEL
     if relative >= 1e-3:
         assert max(differences) >= 1  # the disturbance did reach the picture
 
 
-def test_scale_indices_depend_on_z_alone(golden_codec: Whole) -> None:
+def test_scale_indices_depend_on_z_alone(golden: GoldenSet, codec: Whole) -> None:
     """The tables that y is coded with follow from z and the level: nothing float is read."""
-    latents = golden_codec.encoder.latent
+    latents = codec.encoder.latent
     assert isinstance(latents, Hyperprior)
     rng = np.random.default_rng(1)
     z = rng.integers(-4, 5, (latents.size.hyper_latent, 3, 2)).astype(np.int16)
     assert latents.device.type == "cpu"
     first = latents._index(z, 1)
-    for network in (golden_codec.decoder.g_s, latents.h_mu):
+    for network in (codec.decoder.g_s, latents.h_mu):
         assert all(parameter.dtype.is_floating_point for parameter in network.parameters())
-    other = disturbed(read_bundle(GOLDEN / "bundle"), 0.5)
+    other = disturbed(read_bundle(golden.bundle), 0.5)
     np.testing.assert_array_equal(other.encoder.latent._index(z, 1), first)
