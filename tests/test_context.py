@@ -59,12 +59,18 @@ def test_a_steps_means_depend_on_earlier_steps_alone(context: MeanContext, chang
     mu, features = torch.randn(2, LATENT, 8, 8), torch.randn(2, FEATURES, 4, 4)
     values = [torch.randn(2, LATENT, 4, 4) for _ in range(STEPS)]
     others = [value + (step == changed) for step, value in enumerate(values)]
-    (before, _), (after, decoded) = (
-        context.means(mu, features, QUALITY, lambda step, _, these=these: these[step])
-        for these in (values, others)
-    )
-    assert torch.equal(decoded, context.unfold(others))
-    for step, pair in enumerate(zip(context.fold(before), context.fold(after), strict=True)):
+    means: list[list[Tensor]] = []
+    for these in (values, others):
+        seen: list[Tensor] = []
+
+        def decode(step: int, mean: Tensor, these=these, seen=seen) -> Tensor:  # type: ignore[no-untyped-def]
+            seen.append(mean)
+            return these[step]
+
+        decoded = context.steps(mu, features, QUALITY, decode)
+        assert all(map(torch.equal, decoded, these))
+        means.append(seen)
+    for step, pair in enumerate(zip(*means, strict=True)):
         assert torch.equal(*pair) == (step <= changed)
 
 
@@ -83,9 +89,10 @@ def test_a_context_whose_exits_are_silent_is_the_plain_hyperprior() -> None:
         return lambda step, mean: mean + (latent.chunks(y)[step] - mean).round()
 
     with torch.no_grad():
-        expected, found = (one.passes(z, quality, rounding(one)) for one in (plain, corrected))
-    for pair in zip(expected, found, strict=True):
-        assert torch.equal(*pair)
+        expected, found = (
+            one.joined(one.passes(z, quality, rounding(one))) for one in (plain, corrected)
+        )
+    assert torch.equal(expected, found)
 
 
 # -- a codec with a context, on a ladder of copies -----------------------------------------------
@@ -150,7 +157,7 @@ def test_a_decoder_has_y_as_far_as_the_dead_zone_keeps_it(
         symbols = encoder.analyse(y, level, dead_zone)
         rows, columns = (side * 16 // Z_STRIDE for side in y.shape[2:])
         payload = encoder.compress(symbols, level)
-        read = decoder.decompress(payload, level, rows, columns)
+        read = decoder.decompress(payload, level, rows, columns).symbols
         y_hat = decoder.reconstruct(read, level)
     for found, expected in zip(read.coded, symbols.coded, strict=True):
         np.testing.assert_array_equal(found, expected)

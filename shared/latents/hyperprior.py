@@ -19,7 +19,7 @@ learns, the scale branch is a float network and z has an entropy bottleneck (:mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,8 +162,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     def passes(
         self, z: Tensor, quality: Tensor, decode: Callable[[int, Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Means and values of y, (B, M, 4h, 4w) float32 each, of z (B, N, h, w) at levels (B,).
+    ) -> list[Tensor]:
+        """The chunks of y_hat, float32, of z (B, N, h, w) at levels (B,); :meth:`joined` makes one of them.
 
         Args:
             decode: a step's number and the means of its chunk of y (:meth:`chunks`) -> that chunk of y_hat.
@@ -171,12 +171,16 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         features = self.h_mu[:FEATURES](z, quality)
         mu = self.h_mu[FEATURES:](features, quality).float()
         if self.context is None:
-            return mu, decode(0, mu)
-        return self.context.means(mu, features, quality, decode)
+            return [decode(0, mu)]
+        return self.context.steps(mu, features, quality, decode)
 
     def chunks(self, x: Tensor) -> tuple[Tensor, ...]:
         """What each step decodes of (B, M, 4h, 4w); everything at once where there is no context."""
         return (x,) if self.context is None else self.context.fold(x)
+
+    def joined(self, chunks: Sequence[Tensor]) -> Tensor:
+        """The inverse of :meth:`chunks`."""
+        return chunks[0] if self.context is None else self.context.unfold(chunks)
 
     # -- training -------------------------------------------------------------------------------
 
@@ -189,14 +193,17 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         z_hat = round_ste(z)
         index = self.scale(z_hat, quality).float()
         values, coded = self.chunks(y), self.chunks(index.round() > 0)
+        residuals: list[Tensor] = []
 
         def decode(step: int, mean: Tensor) -> Tensor:
             centred = values[step] - mean
+            residuals.append(centred)
             rounded = centred.round() * coded[step]
             return mean + centred + (rounded - centred).detach()
 
-        mu, y_hat = self.passes(z_hat, quality, decode)
-        bits = self.y_bits(self._counted(y - mu), index) + self.prior(self._counted(z), quality)
+        y_hat = self.joined(self.passes(z_hat, quality, decode))
+        centred = self._counted(self.joined(residuals))
+        bits = self.y_bits(centred, index) + self.prior(self._counted(z), quality)
         return Coded(y_hat, bits)
 
     def learn(self, scale: nn.Module, prior: nn.Module) -> None:
@@ -217,10 +224,14 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         z_hat = self.h_a(y, quality).float().round()
         index = self.scale(z_hat, quality).float().clamp(0, SCALE_LEVELS - 1).round()
         values, coded = self.chunks(y), self.chunks(index > 0)
-        mu, _ = self.passes(
-            z_hat, quality, lambda k, mean: mean + (values[k] - mean).round() * coded[k]
-        )
-        return z_hat, index, (y - mu).round()
+        symbols: list[Tensor] = []
+
+        def decode(step: int, mean: Tensor) -> Tensor:
+            symbols.append((values[step] - mean).round())
+            return mean + symbols[-1] * coded[step]
+
+        self.passes(z_hat, quality, decode)
+        return z_hat, index, self.joined(symbols)
 
     def _counted(self, values: Tensor) -> Tensor:
         """What bits are counted for: noisy values where gradients are wanted, else rounded ones."""
@@ -254,7 +265,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     def _passes(
         self, z: NDArray[np.int16], quality: int, decode: Callable[[int, Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> list[Tensor]:
         x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
         return self.passes(x, self._quality(quality), decode)
 
@@ -267,13 +278,16 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         index = self._index(z, quality)
         values = self.chunks(y.float())
         coded = self.chunks(torch.from_numpy(index)[None].to(self.device) > 0)
+        symbols: list[Tensor] = []
 
         def decode(step: int, mean: Tensor) -> Tensor:
             centred = values[step] - mean
-            return mean + centred.round() * (coded[step] & (centred.abs() >= dead_zone))
+            symbol = centred.round() * (coded[step] & (centred.abs() >= dead_zone))
+            symbols.append(symbol.clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int16))
+            return mean + symbol
 
-        mu, y_hat = self._passes(z, quality, decode)
-        return HyperpriorSymbols(z, index, _to_symbols(y_hat - mu))
+        self._passes(z, quality, decode)
+        return HyperpriorSymbols(z, index, self.joined(symbols)[0].cpu().numpy())
 
     def compress(self, symbols: HyperpriorSymbols, quality: int, bottom: int = 0) -> bytes:
         """See :meth:`LatentCodec.compress`."""
@@ -317,5 +331,5 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     def reconstruct(self, symbols: HyperpriorSymbols, quality: int) -> Tensor:
         """See :meth:`LatentCodec.reconstruct`."""
-        y = self.chunks(torch.from_numpy(symbols.y)[None].to(self.device).float())
-        return self._passes(symbols.z, quality, lambda k, mean: mean + y[k])[1]
+        y = self.chunks(torch.from_numpy(symbols.y)[None].to(self.device))
+        return self.joined(self._passes(symbols.z, quality, lambda k, mean: mean + y[k]))

@@ -17,7 +17,7 @@ may run in floats: no table depends on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -80,19 +80,19 @@ class MeanContext(nn.Module):
         order, _ = _order(self.latent, x.device)
         return F.pixel_unshuffle(x, 2).index_select(1, order).chunk(STEPS, 1)
 
-    def unfold(self, chunks: list[Tensor]) -> Tensor:
+    def unfold(self, chunks: Sequence[Tensor]) -> Tensor:
         """The inverse of :meth:`fold`."""
         _, back = _order(self.latent, chunks[0].device)
-        return F.pixel_shuffle(torch.cat(chunks, 1).index_select(1, back), 2)
+        return F.pixel_shuffle(torch.cat(tuple(chunks), 1).index_select(1, back), 2)
 
-    def means(
+    def steps(
         self,
         mu: Tensor,
         features: Tensor,
         quality: Tensor,
         decode: Callable[[int, Tensor], Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        """Means and values of all places, step by step.
+    ) -> list[Tensor]:
+        """The chunks of y_hat, step by step.
 
         Args:
             mu: (B, M, h, w) float32, the hyperprior's own means.
@@ -101,17 +101,16 @@ class MeanContext(nn.Module):
             decode: a step's number and its means (B, M, h/2, w/2) -> y_hat of that chunk.
 
         Returns:
-            mu and y_hat, (B, M, h, w) float32 each.
+            y_hat of each step, (B, M, h/2, w/2) float32; :meth:`unfold` joins them.
         """
-        means: list[Tensor] = []
         values: list[Tensor] = []
         known: list[Tensor] = []
         for k, mean in enumerate(self.fold(mu)):
-            expected = mean if k == 0 else mean + self._correction(k - 1, known, features, quality)
-            means.append(expected)
-            values.append(decode(k, expected))
-            known.append(self.entry_gain(values[-1], quality).to(features.dtype))
-        return self.unfold(means), self.unfold(values)
+            if k:
+                known.append(self.entry_gain(values[-1], quality).to(features.dtype))
+                mean = mean + self._correction(k - 1, known, features, quality)  # noqa: PLW2901
+            values.append(decode(k, mean))
+        return values
 
     def _correction(
         self, later: int, known: list[Tensor], features: Tensor, quality: Tensor
