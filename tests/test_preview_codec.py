@@ -12,6 +12,7 @@ from shared.codecs.preview import MEDIA_TYPE, Preview, blob_of, picture_of, prev
 from shared.errors import ContainerError, LimitError, SizeError, UnknownCodecError
 from shared.metrics import psnr
 from shared.pictures import Picture
+from tests.codecs import Whole
 
 BUDGETS = (28, 50, 100, 200)
 #: Height and width beside those of the pictures that ship.
@@ -54,6 +55,14 @@ def test_a_refusal_names_the_least_and_that_much_is_enough(photo: Picture) -> No
     assert len(preview(photo, least).blob) == least
     with pytest.raises(SizeError):
         preview(photo, least - 1)
+
+
+def test_wider_dead_zones_make_shorter_streams(base_codec: Whole, photo: Picture) -> None:
+    encoder = base_codec.encoder
+    level = encoder.terms.ladder.previews[4]
+    lengths = [len(encoder.encode_at(photo, level, zone).blob) for zone in (0.5, 1, 2, np.inf)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] < lengths[0] / 1.5
 
 
 def test_the_texts_hold_the_very_bytes(parrots: Preview) -> None:
