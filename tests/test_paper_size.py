@@ -170,7 +170,7 @@ def told(run: RateDistortionRun, text: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", SMALL)
 def test_words_change_the_picture_and_never_the_bits(name: str) -> None:
     run = RateDistortionRun(recipe(SMALL[name], batch=4), examples(WORDS))
-    text = run.batch(0).text
+    text = run.batch(0, run.groups[0]).text
     assert text is not None
     silence = torch.zeros_like(text)
     assert torch.equal(told(run, text)[0], told(run, silence)[0])  # blocks start as identity

@@ -289,7 +289,7 @@ def test_recipes_are_compared_as_far_as_they_are_there(data: Path, tmp_path: Pat
         shutil.copytree(shipped_bundle(shipped), wanted.joint / place)
     reproduce_command(wanted)
     extra, own = json.loads((tmp_path / "ssa-recipes.json").read_text())
-    assert [row["name"] for row in extra["rows"]] == ["nowhere", "base"]
+    assert [row["name"] for row in extra["rows"]] == ["nowhere", "base-1"]
     assert [row["name"] for row in own["rows"]] == [f"{q}, decoder told nothing" for q in range(4)]
 
 
