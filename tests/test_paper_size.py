@@ -158,7 +158,7 @@ def all_finite(parts: Parts) -> bool:
 
 
 def told(run: RateDistortionRun, text: Tensor) -> tuple[Tensor, Tensor]:
-    batch = run.batch(0)
+    batch = run.batch(0, run.groups[0])
     run.parts.eval()
     with torch.no_grad():
         out = run.parts(batch.x, batch.quality, None, Conditioning(text))
