@@ -134,7 +134,7 @@ def test_what_is_charged_is_what_a_container_costs(kodak: dict[str, Picture]) ->
     codec = whole(shipped_bundle("base"))
     parts = load_parts(load_bundle(shipped_bundle("base")), ENCODER, DECODER).eval()
     parts.latent.ready(torch.device("cpu"), torch.float32)
-    whole_pictures = [level for level in parts.ladder.plain if parts.scales[level] == 1]
+    whole_pictures = [level for level in parts.ladder.plain if parts.ladder.scales[level] == 1]
     for quality in whole_pictures[::4]:
         charged, real = [], []
         for picture in list(kodak.values())[:3]:

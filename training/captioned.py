@@ -6,23 +6,20 @@ Caption vectors are made once by the frozen text encoder and kept beside the run
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shared.pictures import picture_from_bytes
 from shared.text.registry import get_text_encoder
+from training.data import decoded
 
 __all__ = ["CAPTIONS", "CaptionedPictures"]
 
 #: Captions a picture; a picture with fewer repeats its own.
 CAPTIONS = 5
-DECODE_CHUNK = 64
 ENCODE_CHUNK = 250
 
 
@@ -67,8 +64,7 @@ class CaptionedPictures:
                 digest.update("\n".join(own).encode())
                 encoded.append(row["image"])
                 captions.extend(own)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            pictures = np.stack(list(pool.map(picture_from_bytes, encoded, chunksize=DECODE_CHUNK)))
+        pictures = np.stack(decoded(encoded, workers))
         name = digest.hexdigest()[:16]
         vectors = _vectors(captions, cache, text_encoder, name)
         return cls(pictures, vectors.reshape(len(encoded), CAPTIONS, -1), name)

@@ -22,7 +22,13 @@ from torch.nn import functional as F
 
 from shared.pictures import picture_from_bytes
 
-__all__ = ["PictureStore", "Zoom"]
+__all__ = ["PictureStore", "Zoom", "decoded"]
+
+
+def decoded(encoded: Sequence[bytes], workers: int) -> list[NDArray[np.uint8]]:
+    """Pictures (H, W, 3) uint8 of files, in threads: Pillow decodes outside the interpreter's lock."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(picture_from_bytes, encoded))
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,7 @@ class PictureStore:
                     digest.update(value)
                     encoded.append(value)
                     owners.append(owner)
-        with ThreadPoolExecutor(workers) as pool:  # Pillow decodes outside the interpreter's lock
-            pictures = list(pool.map(picture_from_bytes, encoded))
+        pictures = decoded(encoded, workers)
         kept = [i for i, picture in enumerate(pictures) if min(picture.shape[:2]) >= smallest]
         weights = None
         if shares:

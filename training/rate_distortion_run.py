@@ -78,6 +78,11 @@ def groups_of(recipe: RateDistortion, scales: Sequence[int]) -> tuple[Group, ...
     return tuple(found)
 
 
+def _over_batches(moves: Sequence[Move[Any]]) -> list[Move[Any]]:
+    """Moves that see one batch as moves that see a step's batches."""
+    return [Move(one.learner, over_batches(one.loss), one.schedule) for one in moves]
+
+
 class RateDistortionRun(Run[Any]):
     """A run: the system's parts, and the average of those that learn.
 
@@ -108,22 +113,22 @@ class RateDistortionRun(Run[Any]):
         learners = {"parts": self._learner(learning)}
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
         terms = self._terms()
-        float_move = Move(learners["parts"], over_batches(sum_of(terms)), schedule)
-        phases = [Phase[Any]("float", recipe.steps, [float_move], recorder=self._recorder())]
+        moves: Sequence[Move[Any]] = [Move(learners["parts"], sum_of(terms), schedule)]
+        recorder = self._recorder()
+        phases = [Phase[Any]("float", recipe.steps, _over_batches(moves), recorder=recorder)]
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
             learners["d"] = discriminator_learner(d, recipe.discriminator_rate)
-            single = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
-            moves = [Move(one.learner, over_batches(one.loss), one.schedule) for one in single]
-            phases.append(Phase("adversarial", recipe.adversarial_steps, moves))
+            moves = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
+            phases.append(Phase("adversarial", recipe.adversarial_steps, _over_batches(moves)))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin
             learners |= self.integers.learners(recipe.quantised_learning_rate)
-            branches = self.integers.moves(learners, weights.to(self.device))
-            moves = [Move(one.learner, over_batches(one.loss), one.schedule) for one in branches]
-            phases.append(Phase("integer", recipe.quantised_steps, moves, self.begin_integers))
+            moves = self.integers.moves(learners, weights.to(self.device))
+            begin = self.begin_integers
+            phases.append(Phase("integer", recipe.quantised_steps, _over_batches(moves), begin))
         super().__init__(recipe.seed, self.draw, phases, models, learners)
 
     def _learner(self, learning: nn.ModuleDict) -> Learner:

@@ -70,7 +70,7 @@ class Parts(nn.Module):
     ) -> None:
         super().__init__()
         self.g_a, self.latent, self.g_s, self.guard = g_a, latent, g_s, guard
-        self.levels, self.scales = levels, scales
+        self.levels = levels
         self.ladder = Ladder.of(levels, scales)
         self.stream = stream
         self.text_width = text_width
@@ -78,9 +78,9 @@ class Parts(nn.Module):
     def replaced(self, modules: Mapping[str, nn.Module]) -> Parts:
         """The same figure with other modules at some places, by name; the rest is shared."""
         parts = {name: getattr(self, name) for name in ("g_a", "latent", "g_s", "guard")}
-        names = ("levels", "scales", "stream", "text_width")
+        names = ("levels", "stream", "text_width")
         settings = {name: getattr(self, name) for name in names}
-        return Parts(**parts | dict(modules), **settings)
+        return Parts(**parts | dict(modules), scales=self.ladder.scales, **settings)
 
     def sections(self, half: str) -> tuple[str, ...]:
         """The bundle's sections that one half needs."""
