@@ -43,7 +43,7 @@ def test_layer_equals_plain_integers(kernel: int) -> None:
     rng = np.random.default_rng(kernel)
     layer = random_layer(rng, 7, 9, kernel)
     x = rng.integers(0, 256, (7, 11, 5))
-    found = layer(torch.from_numpy(x)[None].double(), 2)[0].numpy()
+    found = layer(torch.from_numpy(x)[None].double(), torch.tensor([2]))[0].numpy()
     np.testing.assert_array_equal(found, reference(layer, x, 2))
 
 
@@ -51,9 +51,9 @@ def test_strips_do_not_change_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     layer = random_layer(rng, 4, 4, 3)
     x = torch.from_numpy(rng.integers(0, 256, (1, 4, 40, 9))).double()
-    whole = layer(x, 0)
+    whole = layer(x, torch.tensor([0]))
     monkeypatch.setattr(scale_branch, "STRIP_ROWS", 7)
-    assert torch.equal(layer(x, 0), whole)
+    assert torch.equal(layer(x, torch.tensor([0])), whole)
 
 
 def test_sums_that_float64_cannot_hold_are_refused() -> None:
@@ -88,7 +88,7 @@ def test_export_computes_what_was_trained() -> None:
     z = torch.randint(-20, 21, (1, 12, 6, 7))
     for quality in range(3):
         learned = twin(z.float(), torch.tensor([quality])).clamp(0, 63)
-        difference = (branch.picture(z, quality).float() - learned).abs()
+        difference = (branch(z, torch.tensor([quality])).float() - learned).abs()
         assert difference.max() <= 1
         assert (difference > 0).float().mean() < 0.01
 
@@ -96,9 +96,11 @@ def test_export_computes_what_was_trained() -> None:
 def test_quality_and_clamp_reach_the_output() -> None:
     branch = IntegerScaleBranch.from_tensors(trained_twin().export())
     z = torch.randint(-20, 21, (1, 12, 6, 7))
-    assert not torch.equal(branch.picture(z, 0), branch.picture(z, 1))
-    assert torch.equal(branch.picture(z * 1000, 0), branch.picture((z * 1000).clamp(-127, 127), 0))
-    indices = branch.picture(z, 0)
+    assert not torch.equal(branch(z, torch.tensor([0])), branch(z, torch.tensor([1])))
+    assert torch.equal(
+        branch(z * 1000, torch.tensor([0])), branch((z * 1000).clamp(-127, 127), torch.tensor([0]))
+    )
+    indices = branch(z, torch.tensor([0]))
     assert indices.dtype == torch.uint8
     assert indices.shape == (1, 10, 24, 28)
     assert int(indices.max()) <= 63

@@ -268,7 +268,7 @@ def test_eq_2_holds_at_each_place() -> None:
         torch.nn.init.normal_(affine.outer.weight)
     y, words = torch.randn(1, 8, 3, 3), Conditioning(torch.randn(1, 12))
     out, mask = block.masked(y, words)
-    gamma, beta = block.gamma(words)[0], block.beta(words)[0]
+    gamma, beta = block.gamma(words)[0, :, 0, 0], block.beta(words)[0, :, 0, 0]
     place = y[0, :, 1, 2]
     norm = (place - place.mean()) / (place.var() + 1e-3).sqrt()
     torch.testing.assert_close(out[0, :, 1, 2], place + mask[0, 0, 1, 2] * (gamma * norm + beta))

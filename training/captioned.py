@@ -1,11 +1,12 @@
-"""Captioned pictures for the text-conditioned stage: whole pictures, and five sentence vectors each.
+"""Captioned pictures for the text-conditioned stage: whole pictures, and features of five captions each.
 
-Caption vectors are made once by the frozen text encoder and kept beside the run in a cache folder.
+Features are made once by the frozen text encoder and kept beside the run in a cache folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,30 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from shared.text.interface import TextFeatures
 from shared.text.registry import get_text_encoder
 from training.data import decoded
 
-__all__ = ["CAPTIONS", "CaptionedPictures"]
+__all__ = ["CAPTIONS", "CaptionedPictures", "Words"]
 
 #: Captions a picture; a picture with fewer repeats its own.
 CAPTIONS = 5
+#: Words of a caption that training sees; Flickr8k's longest few lose their ends.
+TOKENS = 24
 ENCODE_CHUNK = 250
+
+
+@dataclass(frozen=True)
+class Words:
+    """Features of the captions' words, each by itself.
+
+    Attributes:
+        tokens: (N, 5, T, D_t) float16.
+        lengths: (N, 5) uint8, how many of the T there are.
+    """
+
+    tokens: NDArray[np.float16]
+    lengths: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -31,20 +48,33 @@ class CaptionedPictures:
         pictures: (N, H, W, 3) uint8.
         vectors: (N, 5, D) float16 sentence vectors.
         digest: hash over pictures and captions, as files hold them.
+        words: for networks that read them one by one; else None.
     """
 
     pictures: NDArray[np.uint8]
     vectors: NDArray[np.float16]
     digest: str
+    words: Words | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     @classmethod
     def load(
-        cls, folder: Path, pattern: str, cache: Path, text_encoder: str, workers: int
+        cls,
+        folder: Path,
+        pattern: str,
+        cache: Path,
+        text_encoder: str,
+        workers: int,
+        *,
+        words: bool = False,
     ) -> CaptionedPictures:
         """Read every captioned picture of the Parquet files that match; all must have one size.
+
+        Args:
+            cache: folder for features.
+            words: features of single words are wanted, too.
 
         Raises:
             FileNotFoundError: the pattern matches no file.
@@ -66,21 +96,50 @@ class CaptionedPictures:
                 captions.extend(own)
         pictures = np.stack(decoded(encoded, workers))
         name = digest.hexdigest()[:16]
-        vectors = _vectors(captions, cache, text_encoder, name)
-        return cls(pictures, vectors.reshape(len(encoded), CAPTIONS, -1), name)
+        cache.mkdir(parents=True, exist_ok=True)
+        stem = f"{name}-{get_text_encoder(text_encoder).id.replace(':', '-')}"
+        shape = len(encoded), CAPTIONS
+        vectors = _vectors(captions, cache / f"captions-{stem}.npy", text_encoder)
+        said = None
+        if words:
+            tokens, lengths = _words(captions, cache / f"words-{stem}", text_encoder)
+            said = Words(tokens.reshape(*shape, *tokens.shape[1:]), lengths.reshape(shape))
+        return cls(pictures, vectors.reshape(*shape, -1), name, said)
 
 
-def _vectors(captions: list[str], cache: Path, text_encoder: str, name: str) -> NDArray[np.float16]:
+def _encoded(captions: list[str], text_encoder: str) -> Iterator[TextFeatures]:
     encoder = get_text_encoder(text_encoder)
-    path = cache / f"captions-{name}-{encoder.id.replace(':', '-')}.npy"
-    if path.exists():
-        cached: NDArray[np.float16] = np.load(path)
-        return cached
-    chunks = [
-        encoder.encode(captions[start : start + ENCODE_CHUNK]).sentence.numpy().astype(np.float16)
-        for start in range(0, len(captions), ENCODE_CHUNK)
-    ]
-    vectors = np.concatenate(chunks)
-    cache.mkdir(parents=True, exist_ok=True)
-    np.save(path, vectors)
-    return vectors
+    for start in range(0, len(captions), ENCODE_CHUNK):
+        yield encoder.encode(captions[start : start + ENCODE_CHUNK])
+
+
+def _vectors(captions: list[str], path: Path, text_encoder: str) -> NDArray[np.float16]:
+    if not path.exists():
+        found = [one.sentence.cpu().numpy() for one in _encoded(captions, text_encoder)]
+        np.save(path, np.concatenate(found).astype(np.float16))
+    cached: NDArray[np.float16] = np.load(path)
+    return cached
+
+
+def _words(
+    captions: list[str], stem: Path, text_encoder: str
+) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+    """(n, T, D_t) tokens, mapped from their file, and (n,) lengths."""
+    paths = stem.with_suffix(".tokens.npy"), stem.with_suffix(".lengths.npy")
+    if not paths[1].exists():
+        width = get_text_encoder(text_encoder).token_width
+        shape = (len(captions), TOKENS, width)
+        tokens: NDArray[np.float16] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            paths[0], "w+", np.float16, shape
+        )
+        lengths = np.zeros(len(captions), np.uint8)
+        start = 0
+        for one in _encoded(captions, text_encoder):
+            stop, kept = start + len(one.mask), min(TOKENS, one.mask.shape[1])
+            tokens[start:stop, :kept] = one.tokens[:, :kept].cpu().numpy()
+            lengths[start:stop] = one.mask[:, :kept].sum(1).cpu().numpy()
+            start = stop
+        del tokens  # what is written reaches the file
+        np.save(paths[1], lengths)
+    # Copy on write: torch wants arrays that it may write to.
+    return np.load(paths[0], mmap_mode="c"), np.load(paths[1])

@@ -4,7 +4,7 @@ HiFiC's patch discriminator (Mentzer et al., "High-Fidelity Generative Image Com
 its published TensorFlow code), told the text as in Qin et al., "Perceptual Image Compression with
 Cooperative Cross-Modal Side Information", section 3.1 and fig. 4::
 
-    x (B,3,H,W)            y_hat (B,M,H/16,W/16)            text (B,D)
+    x (B,3,H,W)            y_hat (B,M,h,w)                  text (B,D)
        | unshuffle u          | conv3 to 12                    | linear to T
        |                      | nearest, to H/u                | replicated over space
        '--------.-------------'                                |
@@ -35,9 +35,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from shared.networks.transforms import Y_STRIDE
-
-__all__ = ["Discriminator", "DiscriminatorSize", "paper_discriminator", "small_discriminator"]
+__all__ = [
+    "DISCRIMINATORS",
+    "Discriminator",
+    "DiscriminatorSize",
+    "medium_discriminator",
+    "paper_discriminator",
+    "small_discriminator",
+]
 
 NEGATIVE_SLOPE = 0.2
 
@@ -95,6 +100,26 @@ def small_discriminator(
     )
 
 
+def medium_discriminator(
+    latent: int = 192, text_width: int = 384, *, use_text: bool = True
+) -> DiscriminatorSize:
+    """For a GPU: 1.9 M parameters, 0.5 GMAC a picture of 256x256.
+
+    It sees single pixels' pairs: a fixed pattern of a pixel shuffle, to which the small one is nearly blind,
+    is a texture to it.
+    """
+    return DiscriminatorSize(
+        latent=latent,
+        text_width=text_width,
+        use_text=use_text,
+        unshuffle=2,
+        widths=(64, 128, 192, 256),
+        coarse_kernel=3,
+        text_channels=128,
+        fusion=192,
+    )
+
+
 class Discriminator(nn.Module):
     """D of the adversarial stage: logits, positive for a real picture with its own text."""
 
@@ -118,17 +143,16 @@ class Discriminator(nn.Module):
 
         Args:
             x: (B, 3, H, W) in 0..1, H and W multiples of 16.
-            y_hat: (B, M, H/16, W/16), what the stream holds of the picture.
+            y_hat: (B, M, h, w), what the stream holds of the picture, at its own resolution.
             text: (B, D) sentence vectors; None is "no text", a zero vector.
         """
         return self.judge(self.features(x, y_hat), text)
 
     def features(self, x: Tensor, y_hat: Tensor) -> Tensor:
         """What D sees of the picture, before any text: (B, C, h, w)."""
-        unshuffle = self.size.unshuffle
-        latent = _act(self.latent(y_hat))
-        latent = F.interpolate(latent, scale_factor=Y_STRIDE // unshuffle, mode="nearest")
-        out = torch.cat([F.pixel_unshuffle(2 * x - 1, unshuffle), latent], 1)
+        out = F.pixel_unshuffle(2 * x - 1, self.size.unshuffle)
+        latent = F.interpolate(_act(self.latent(y_hat)), size=out.shape[2:], mode="nearest")
+        out = torch.cat([out, latent], 1)
         for conv in self.body:
             out = _act(conv(out))
         return out
@@ -157,3 +181,11 @@ def _same(in_channels: int, out_channels: int, kernel: int) -> nn.Module:
 
 def _act(x: Tensor) -> Tensor:
     return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+#: Sizes by name.
+DISCRIMINATORS = {
+    "small": small_discriminator,
+    "medium": medium_discriminator,
+    "paper": paper_discriminator,
+}

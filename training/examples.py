@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from training.captioned import CaptionedPictures
 from training.data import PictureStore, Zoom
@@ -66,34 +69,84 @@ class CaptionedExamples:
     Attributes:
         held_out: last pictures that no batch holds.
         dropout: share of pictures without words.
+        device: where everything is kept.
     """
 
     pictures: CaptionedPictures
     held_out: int
     dropout: float
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def digest(self) -> str:
         """See :class:`Examples`."""
         return self.pictures.digest
 
+    @property
+    def known(self) -> int:
+        """Pictures that batches hold; the held out ones come behind them."""
+        return len(self.pictures) - self.held_out
+
+    @cached_property
+    def _x(self) -> Tensor:
+        return torch.from_numpy(self.pictures.pictures).to(self.device)
+
+    @cached_property
+    def _vectors(self) -> Tensor:
+        return torch.from_numpy(self.pictures.vectors).to(self.device)
+
+    @cached_property
+    def _words(self) -> tuple[Tensor, Tensor] | None:
+        words = self.pictures.words
+        if words is None:
+            return None
+        # A view of the file: only what is read of it takes memory on a CPU.
+        tokens = torch.from_numpy(np.asarray(words.tokens)).to(self.device)
+        return tokens, torch.from_numpy(words.lengths).to(self.device)
+
     def batch(self, seed: int, step: int, count: int, side: int) -> Batch:
         """See :class:`Examples`."""
-        held, rng = self.pictures, np.random.default_rng([seed, step])
-        index = rng.integers(len(held) - self.held_out, size=count)
-        captions = held.vectors[index, rng.integers(held.vectors.shape[1], size=count)]
-        told = rng.random((count, 1)) >= self.dropout
-        mirrored = rng.random((count, 1, 1, 1)) < 0.5
-        pixels = np.where(mirrored, held.pictures[index][:, :, ::-1], held.pictures[index])
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        words = torch.from_numpy(captions).float()
-        level = torch.zeros(count, dtype=torch.int64)
-        return Batch(x, level, words, words * torch.from_numpy(told).float())
+        rng = np.random.default_rng([seed, step])
+        index = rng.integers(self.known, size=count)
+        caption = rng.integers(self.pictures.vectors.shape[1], size=count)
+        told = rng.random(count) >= self.dropout
+        mirrored = torch.from_numpy(rng.random(count) < 0.5).to(self.device)
+        batch = self.of(index, caption, told)
+        x = torch.where(mirrored[:, None, None, None], batch.x.flip(3), batch.x)
+        return replace(batch, x=x)
+
+    def of(
+        self,
+        index: NDArray[np.int64],
+        caption: NDArray[np.int64],
+        told: NDArray[np.bool_],
+        speaker: NDArray[np.int64] | None = None,
+    ) -> Batch:
+        """Some pictures at level 0.
+
+        Args:
+            index: of the pictures.
+            caption: which of the five, each.
+            told: who hears it.
+            speaker: pictures whose captions these are; None for their own.
+        """
+        speaker = index if speaker is None else speaker
+        row, of, which, hears = (
+            torch.from_numpy(one).to(self.device) for one in (index, speaker, caption, told)
+        )
+        x = self._x[row].permute(0, 3, 1, 2).float().div(255)
+        vectors = self._vectors[of, which].float()
+        level = torch.zeros_like(row)
+        batch = Batch(x, level, vectors, vectors * hears[:, None])
+        if self._words is None:
+            return batch
+        tokens, lengths = self._words
+        place = torch.arange(tokens.shape[2], device=self.device)
+        mask = (place < lengths[of, which, None]) & hears[:, None]
+        return replace(batch, tokens=tokens[of, which].float(), mask=mask)
 
     def one(self, index: int, side: int) -> Batch | None:
         """See :class:`Examples`: with its first caption."""
         if index >= len(self.pictures):
             return None
-        x = torch.from_numpy(self.pictures.pictures[index : index + 1]).permute(0, 3, 1, 2)
-        words = torch.from_numpy(self.pictures.vectors[index : index + 1, 0]).float()
-        return Batch(x.float() / 255, torch.zeros(1, dtype=torch.int64), words, words)
+        return self.of(np.array([index]), np.array([0]), np.array([True]))

@@ -2,14 +2,14 @@
 
 Two steps, after the generator. The guard's matcher learns contrastively on thumbnails of the frozen
 latents and their captions; it sees every picture also as it was, since a large picture's thumbnail is
-as sharp. Then slope and threshold are fitted on pictures that neither it nor the generator has seen: the
-least feature distance of generated pictures to be expected where a few captions are wrong.
+as sharp. Then each level's slope and threshold are fitted on pictures that neither it nor the generator has
+seen, for the least error of generated pictures to be expected where some captions are another picture's,
+and a few say nothing that would not be true of any picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,33 @@ from torch import Tensor
 
 from shared.networks.guard import Guard
 from shared.networks.matcher import MatcherSize
-from shared.networks.stages import Conditioning
 from shared.networks.transforms import Synthesis
 from shared.pictures import LUMA_WEIGHTS
-from training.captioned import CaptionedPictures
+from shared.text.registry import get_text_encoder
 from training.contrast import Contrast, ContrastSettings, squares
-from training.terms.features import Features
+from training.frozen_stream import padded
+from training.generator_run import GeneratorRun
 from training.terms.step import Batch
 
-__all__ = ["GuardConfig", "GuardData", "TrustCurves", "fit_trust", "train_guard"]
+__all__ = ["GENERIC", "GuardConfig", "TrustCurves", "fit_trust", "train_guard"]
 
 #: Trusts at which the generator's error is measured for the fit; between them it is interpolated.
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Adam's rates in the fit; slopes are a few tens, thresholds are cosines.
 SLOPE_RATE, THRESHOLD_RATE = 1.0, 5e-3
-#: Thumbnails made at a time, and pictures generated at a time.
-CHUNK, BATCH = 64, 8
+#: Thumbnails made at a time.
+CHUNK = 64
+#: Captions that are true of any picture.
+GENERIC = (
+    "A photograph.",
+    "A picture.",
+    "An image.",
+    "Photo of the day.",
+    "A photo of something.",
+    "Look at this!",
+    "No description available.",
+    "This is a picture.",
+)
 
 
 class GuardConfig(ContrastSettings):
@@ -43,6 +54,9 @@ class GuardConfig(ContrastSettings):
 
     Attributes:
         wrong: share of captions that are taken to belong to another picture.
+        generic: share that are taken to be true of any.
+        pictures: that it is calibrated on, at each level.
+        stride: between levels whose thumbnails the matcher learns from.
     """
 
     seed: int = 1
@@ -50,117 +64,108 @@ class GuardConfig(ContrastSettings):
     steps: int = Field(480, ge=1)
     weight_decay: float = 0.2
     brightness: float = 0.08
-    wrong: float = Field(0.15, gt=0, lt=1)
+    wrong: float = Field(0.3, gt=0, lt=0.5)
+    generic: float = Field(0.1, ge=0, lt=0.5)
+    pictures: int = Field(128, ge=2)
+    stride: int = Field(3, ge=1)
     fit_steps: int = Field(400, ge=1)
-    features: str = Field("features", description="shipped matcher whose maps measure distance")
-
-
-@dataclass(frozen=True)
-class GuardData:
-    """A generator that is to be guarded, and what it was trained on.
-
-    Attributes:
-        known: the first pictures, which the guard learns from; it is calibrated on the others.
-        latents: one array a level.
-        g_s: the generator.
-        batch: rows, levels, captions and who is told -> a batch.
-        generate: what the generator makes of a batch.
-    """
-
-    pictures: CaptionedPictures
-    known: int
-    latents: Sequence[NDArray[np.float16]]
-    g_s: Synthesis
-    batch: Callable[..., Batch]
-    generate: Callable[[Batch, Conditioning], Tensor]
-    device: torch.device
 
 
 @torch.no_grad()
-def _views(data: GuardData, side: int) -> Tensor:
-    """Luma (V, count, 1, side, side) uint8: a thumbnail of every level, and the picture itself."""
-    count = data.known
-    pictures = data.pictures.pictures[:count]
-    weights = torch.tensor(LUMA_WEIGHTS)[:, None, None]
-    made = []
-    for level, latents in enumerate(data.latents):
-        for start in range(0, count, CHUNK):
-            part = np.array(latents[start : min(start + CHUNK, count)])
-            y_hat = torch.from_numpy(part)
-            quality = torch.full((len(y_hat),), level, device=data.device)
-            thumbnail = data.g_s.thumbnail(y_hat.to(data.device).float(), quality, side)
-            made.append(squares(thumbnail.cpu() * 255, side))
-    for start in range(0, count, CHUNK):
-        x = torch.from_numpy(pictures[start : start + CHUNK]).permute(0, 3, 1, 2)
-        made.append(squares((x * weights).sum(1, keepdim=True), side))
+def _views(run: GeneratorRun, g_s: Synthesis, side: int, stride: int) -> Tensor:
+    """Luma (V, known, 1, side, side) uint8: thumbnails of every few levels, and the picture itself."""
+    data, made = run.sources.captioned, []
+    count, pictures = data.known, data.pictures.pictures
+    starts = range(0, count, CHUNK)
+    for level in range(0, run.parts.levels, stride):
+        for start in starts:
+            seen = run.told(data, range(start, min(start + CHUNK, count)), level, 0)
+            assert seen.y_hat is not None
+            thumbnail = g_s.thumbnail(seen.y_hat, seen.quality, side)
+            made.append(squares(thumbnail * 255, side))
+    weights = torch.tensor(LUMA_WEIGHTS, device=run.device)[:, None, None]
+    for start in starts:
+        x = torch.from_numpy(pictures[start : min(start + CHUNK, count)]).to(run.device)
+        whole = padded(x.permute(0, 3, 1, 2).float(), run.parts.ladder.scales[0])
+        made.append(squares((whole * weights).sum(1, keepdim=True), side))
     return torch.cat(made).reshape(-1, count, 1, side, side)
 
 
 @dataclass(frozen=True)
 class TrustCurves:
-    """What trusting a caption costs, on held-out pictures.
+    """What trusting a caption costs at one level, on held-out pictures.
 
     Attributes:
         scores: (n,) cosine of picture and caption.
-        errors: (n, len(TRUSTS)) feature distance of the generated picture to the original, as a share
-            of the one without words: on a stream with colour, squared error hardly hears any.
+        errors: (n, len(TRUSTS)) of the generated picture: its feature distance to the original, as a share
+            of the one without words, less the cosine by which it shows a true caption. Squared error hardly
+            hears words on a stream with colour.
     """
 
     scores: Tensor
     errors: Tensor
 
 
-@torch.no_grad()
 def _curves(
-    guard: Guard,
-    data: GuardData,
-    features: Features,
-    index: NDArray[np.int64],
-    captions: NDArray[np.float16],
+    guard: Guard, run: GeneratorRun, g_s: Synthesis, batches: list[Batch], true: list[Tensor]
 ) -> TrustCurves:
+    """Of some batches, and the vectors (B, D) of another true caption of each of their pictures."""
     scores, errors = [], []
-    for start in range(0, len(index), BATCH):
-        rows = index[start : start + BATCH]
-        told = np.ones(len(rows), np.bool_)
-        quality = rows % len(data.latents)
-        batch = data.batch(rows, quality, captions[start : start + BATCH], told)
+    for batch, caption in zip(batches, true, strict=True):
         assert batch.y_hat is not None
         assert batch.text is not None
-        thumbnail = data.g_s.thumbnail(batch.y_hat, batch.quality, guard.side)
+        thumbnail = g_s.thumbnail(batch.y_hat, batch.quality, guard.side)
         scores.append(guard.score(thumbnail, batch.text))
-        columns = []
+        distances, shown = [], []
         for trust in TRUSTS:
-            given = Conditioning(batch.text, torch.full((len(rows),), trust, device=data.device))
-            columns.append(features.distance(data.generate(batch, given).clamp(0, 1), batch.x))
-        error = torch.stack(columns, 1)
-        errors.append(error / error[:, :1])
+            given = replace(batch.told, trust=torch.full((len(batch.x),), trust, device=run.device))
+            step = run.shown(g_s, batch, given)
+            distances.append(run.features.distances(step))
+            shown.append((run.features.matcher(step.out.x_hat) * caption).sum(1))
+        distance = torch.stack(distances, 1)
+        errors.append(distance / distance[:, :1] - torch.stack(shown, 1))
     return TrustCurves(torch.cat(scores), torch.cat(errors))
 
 
-def fit_trust(guard: Guard, matched: TrustCurves, wrong: TrustCurves, config: GuardConfig) -> None:
-    """Slope and threshold with the least expected error over both kinds of caption."""
-    slope = guard.slope.detach().clone().requires_grad_(True)
-    threshold = guard.threshold.detach().clone()
-    threshold.copy_((matched.scores.mean() + wrong.scores.mean()) / 2)
-    threshold.requires_grad_(True)
+def _saying(batch: Batch, encoder: str, sentences: list[str]) -> Batch:
+    """A batch that is told these sentences."""
+    features = get_text_encoder(encoder).encode(sentences)
+    device = batch.x.device
+    said = replace(batch, text=features.sentence.to(device))
+    if batch.tokens is None:
+        return said
+    return replace(said, tokens=features.tokens.to(device), mask=features.mask.to(device))
+
+
+def fit_trust(
+    curves: list[tuple[float, TrustCurves]], slope: float, steps: int
+) -> tuple[float, float]:
+    """Slope and threshold with the least expected error over kinds of captions and their shares.
+
+    Args:
+        slope: to begin with.
+        steps: of the descent.
+    """
+    (_, own), (_, wrong), *_ = curves
+    start = (own.scores.mean() + wrong.scores.mean()) / 2
+    steep = torch.tensor(slope, device=start.device, requires_grad=True)
+    threshold = start.detach().clone().requires_grad_(True)
     groups: list[dict[str, Any]] = [
-        {"params": [slope], "lr": SLOPE_RATE},
+        {"params": [steep], "lr": SLOPE_RATE},
         {"params": [threshold], "lr": THRESHOLD_RATE},
     ]
     optimiser = torch.optim.Adam(groups)
-    for _ in range(config.fit_steps):
-        loss = torch.zeros((), device=slope.device)
-        for curves, share in ((matched, 1 - config.wrong), (wrong, config.wrong)):
-            trust = torch.sigmoid(slope * (curves.scores - threshold))
-            loss = loss + share * _interpolate(curves.errors, trust).mean()
+    for _ in range(steps):
+        loss = torch.zeros((), device=start.device)
+        for share, one in curves:
+            trust = torch.sigmoid(steep * (one.scores - threshold))
+            loss = loss + share * _interpolate(one.errors, trust).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         with torch.no_grad():
-            slope.clamp_(1.0, 200.0)
-    with torch.no_grad():
-        guard.slope.copy_(slope)
-        guard.threshold.copy_(threshold)
+            steep.clamp_(1.0, 200.0)
+    return float(steep), float(threshold)
 
 
 def _interpolate(errors: Tensor, trust: Tensor) -> Tensor:
@@ -172,20 +177,41 @@ def _interpolate(errors: Tensor, trust: Tensor) -> Tensor:
     return torch.lerp(before, after, place - low)
 
 
-def train_guard(data: GuardData, config: GuardConfig) -> Guard:
+def train_guard(run: GeneratorRun, config: GuardConfig) -> Guard:
     """A guard for a finished generator."""
-    known = data.known
-    guard = Guard(config.size)
-    vectors = data.pictures.vectors
-    contrast = Contrast(config, _views(data, guard.side), torch.from_numpy(vectors[:known]))
+    data, g_s = run.sources.captioned, run.result()
+    guard = Guard(config.size, run.parts.levels)
+    vectors = torch.from_numpy(data.pictures.vectors[: data.known]).to(run.device)
+    contrast = Contrast(config, _views(run, g_s, guard.side, config.stride), vectors)
     while contrast.step < contrast.steps:
         contrast.train_step()
     guard.matcher = contrast.model
-    guard.requires_grad_(False).eval().to(data.device)
-    index = np.arange(known, len(data.pictures))
-    own = vectors[index, index % vectors.shape[1]]
-    features = Features.shipped(1.0, config.features, data.device)
-    matched = _curves(guard, data, features, index, own)
-    wrong = _curves(guard, data, features, index, np.roll(own, len(own) // 2, 0))
-    fit_trust(guard, matched, wrong, config)
+    guard.requires_grad_(False).eval().to(run.device)
+    last = min(data.known + config.pictures, len(data.pictures))
+    held_out = np.arange(data.known, last)
+    chunks = [held_out[start : start + CHUNK] for start in range(0, len(held_out), CHUNK)]
+    # The first captions are told: the second ones say whether that helped.
+    true = [
+        torch.from_numpy(data.pictures.vectors[rows, 1]).to(run.device).float() for rows in chunks
+    ]
+    shares = (1 - config.wrong - config.generic, config.wrong, config.generic)
+    for level in range(run.parts.levels):
+        with torch.no_grad():
+            curves = [_curves(guard, run, g_s, one, true) for one in _kinds(run, chunks, level)]
+        found = fit_trust(list(zip(shares, curves, strict=True)), 20.0, config.fit_steps)
+        guard.slope[level], guard.threshold[level] = found
     return guard
+
+
+def _kinds(
+    run: GeneratorRun, chunks: list[NDArray[np.int64]], level: int
+) -> tuple[list[Batch], list[Batch], list[Batch]]:
+    """Held-out pictures at a level with their own captions, with others', and with generic ones."""
+    data, encoder = run.sources.captioned, run.recipe.text_encoder
+    own = [run.told(data, rows, level, 0) for rows in chunks]
+    wrong = [run.told(data, rows, level, data.known // 2) for rows in chunks]
+    generic = [
+        _saying(batch, encoder, [GENERIC[row % len(GENERIC)] for row in rows])
+        for batch, rows in zip(own, chunks, strict=True)
+    ]
+    return own, wrong, generic

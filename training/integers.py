@@ -94,8 +94,8 @@ class Integers:
     def step(self, y: Tensor, batch: Batch) -> IntegerStep:
         """What a step sees of y (B, M, H, W)."""
         with torch.autocast(y.device.type, torch.bfloat16):
-            z_hat, _, symbols = self.latent.rounded(y, batch.quality)
-        return IntegerStep(batch, z_hat, symbols)
+            found = self.latent.rounded(y, batch.quality)
+        return IntegerStep(batch, found.z, found.symbols)
 
     def begin(self, average: Average[Any]) -> None:
         """Go over to integers, from the averaged weights."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,18 +17,19 @@ from shared.networks.stages import Conditioning
 from shared.networks.transforms import Analysis
 from shared.systems.catalogue import TextPlacement
 from training.block_transform import start_as_block_transform
-from training.discriminator import Discriminator, paper_discriminator, small_discriminator
+from training.discriminator import DISCRIMINATORS, Discriminator
 from training.examples import Examples
 from training.fresh import fresh_parts
+from training.groups import APART, Group, groups_of, over_batches_moves, step_recorder
 from training.integers import Integers, IntegerStep
 from training.muon import Muon, matrices_of
-from training.recorded import Recorder
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
-from training.terms.adversarial import adversarial_moves, discriminator_learner
+from training.terms.adversarial import Fool, adversarial_moves, discriminator_learner
+from training.terms.features import Features
 from training.terms.mse import Mse, psnr
 from training.terms.rate import Rate
 from training.terms.similarity import Similarity
-from training.terms.step import Batch, Step, Term, over_batches, sum_of
+from training.terms.step import Batch, Step, Term, sum_of
 
 if TYPE_CHECKING:
     from training.recipes.rate_distortion import RateDistortion
@@ -38,49 +38,6 @@ __all__ = ["RateDistortionRun"]
 
 #: The linear path of each transform, by the name of its module.
 LINEAR_PATHS = {"g_a": "project", "g_s": "expand"}
-#: Batches of one step draw their pictures this many steps apart.
-APART = 2**42
-
-#: One step: a batch for each scale of the ladder.
-Steps = tuple[Step, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The levels of one scale, which a step sees in one batch.
-
-    Attributes:
-        levels: consecutive ones.
-        count: pictures a step, a multiple of the number of levels.
-        side: of crops, in pixels.
-    """
-
-    scale: int
-    levels: range
-    count: int
-    side: int
-
-    def quality(self, device: torch.device) -> torch.Tensor:
-        """(count,) levels in turn."""
-        return self.levels.start + torch.arange(self.count, device=device) % len(self.levels)
-
-
-def groups_of(recipe: RateDistortion, scales: Sequence[int]) -> tuple[Group, ...]:
-    """A group a stretch of equal scales."""
-    found, start = [], 0
-    for scale, stretch in groupby(scales):
-        levels = range(start, start + len(list(stretch)))
-        start = levels.stop
-        batch, side = (
-            (recipe.batch, recipe.crop) if scale == 1 else (recipe.copy_batch, recipe.copy_crop)
-        )
-        found.append(Group(scale, levels, batch * len(levels), side))
-    return tuple(found)
-
-
-def _over_batches(moves: Sequence[Move[Any]]) -> list[Move[Any]]:
-    """Moves that see one batch as moves that see a step's batches."""
-    return [Move(one.learner, over_batches(one.loss), one.schedule) for one in moves]
 
 
 class RateDistortionRun(Run[Any]):
@@ -95,7 +52,9 @@ class RateDistortionRun(Run[Any]):
         self.recipe, self.examples, self.device = recipe, examples, default_device()
         parts = fresh_parts(recipe.system, recipe.size)
         self.levels = parts.levels
-        self.groups = groups_of(recipe, parts.ladder.scales)
+        batches = {1: recipe.batch, **dict.fromkeys((2, 4), recipe.copy_batch)}
+        sides = {1: recipe.crop, **dict.fromkeys((2, 4), recipe.copy_crop)}
+        self.groups = groups_of(parts.ladder.scales, batches, sides)
         self.integers: Integers | None = None
         if parts.stream:
             parts.latent.ready(self.device, torch.float32)
@@ -114,21 +73,27 @@ class RateDistortionRun(Run[Any]):
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
         terms = self._terms()
         moves: Sequence[Move[Any]] = [Move(learners["parts"], sum_of(terms), schedule)]
-        recorder = self._recorder()
-        phases = [Phase[Any]("float", recipe.steps, _over_batches(moves), recorder=recorder)]
+        recorder = step_recorder(self._step, self.device)
+        phases = [Phase[Any]("float", recipe.steps, over_batches_moves(moves), recorder=recorder)]
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
             learners["d"] = discriminator_learner(d, recipe.discriminator_rate)
-            moves = adversarial_moves(recipe, learners["parts"], learners["d"], d, terms, schedule)
-            phases.append(Phase("adversarial", recipe.adversarial_steps, _over_batches(moves)))
+            features = Features.shipped(recipe.perceptual_weight, recipe.features, self.device)
+            fool = Fool(recipe.adversarial_weight, d)
+            moves = adversarial_moves(
+                learners["parts"], learners["d"], fool, [*terms, features], schedule
+            )
+            phases.append(Phase("adversarial", recipe.adversarial_steps, over_batches_moves(moves)))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin
             learners |= self.integers.learners(recipe.quantised_learning_rate)
             moves = self.integers.moves(learners, weights.to(self.device))
             begin = self.begin_integers
-            phases.append(Phase("integer", recipe.quantised_steps, _over_batches(moves), begin))
+            phases.append(
+                Phase("integer", recipe.quantised_steps, over_batches_moves(moves), begin)
+            )
         super().__init__(recipe.seed, self.draw, phases, models, learners)
 
     def _learner(self, learning: nn.ModuleDict) -> Learner:
@@ -161,24 +126,11 @@ class RateDistortionRun(Run[Any]):
             terms.append(Similarity(recipe.similarity_weight * distortion))
         return terms
 
-    def _recorder(self) -> Recorder[Steps] | None:
-        """On a GPU."""
-        if self.device.type != "cuda":
-            return None
-
-        def tensors(steps: Steps) -> list[torch.Tensor]:
-            return [one for step in steps for one in step.batch.tensors.values()]
-
-        def again(steps: Steps) -> Steps:
-            return tuple(self._step(step.index, step.batch) for step in steps)
-
-        return Recorder(tensors, again, self.device)
-
     def _discriminator(self) -> Discriminator:
         latent = self.parts.latent
         assert isinstance(latent, Hyperprior)
-        size = small_discriminator if self.recipe.discriminator == "small" else paper_discriminator
         hears = self.recipe.told is not TextPlacement.NOWHERE
+        size = DISCRIMINATORS[self.recipe.discriminator]
         widths = size(latent.size.latent, self.parts.text_width or 1, use_text=hears)
         return Discriminator(widths).to(self.device)
 
@@ -199,7 +151,7 @@ class RateDistortionRun(Run[Any]):
     def _step(self, step: int, batch: Batch) -> Step:
         return Step(step, batch, lambda seen: self.forward(self.parts, seen), learns=True)
 
-    def draw(self, step: int, phase: str) -> Steps | tuple[IntegerStep, ...]:
+    def draw(self, step: int, phase: str) -> tuple[Step, ...] | tuple[IntegerStep, ...]:
         """See :class:`Run`."""
         batches = [self.batch(step, group) for group in self.groups]
         if phase != "integer" or self.integers is None:

@@ -97,6 +97,10 @@ class Learner:
             group["lr"] = torch.tensor(float(group["lr"]), device=device)
             if "capturable" in group:
                 group["capturable"] = True
+        for optimiser in self.optimisers:
+            for state in optimiser.state.values():
+                if isinstance(state.get("step"), Tensor):
+                    state["step"] = state["step"].to(device)
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
         """Go on from saved optimisers, whatever device they were saved on."""

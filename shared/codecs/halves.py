@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -72,10 +72,15 @@ class Terms:
 
 
 class Ear:
-    """Captions to what networks are given of them; the text encoder is loaded with the first caption."""
+    """Captions to what networks are given of them; the text encoder is loaded with the first caption.
 
-    def __init__(self, terms: Terms, text_width: int) -> None:
-        self._name, self._device, self._width = terms.text_encoder, terms.device, text_width
+    Args:
+        widths: of the sentence vectors and of the words that the networks read; 0 for none.
+    """
+
+    def __init__(self, terms: Terms, widths: tuple[int, int]) -> None:
+        self._name, self._device = terms.text_encoder, terms.device
+        self._sentence, self._word = widths
 
     @cached_property
     def encoder(self) -> TextEncoder | None:
@@ -90,13 +95,23 @@ class Ear:
 
         return get_text_encoder(self._name, str(self._device))
 
-    def hear(self, captions: Sequence[str | None]) -> Tensor | None:
-        """Sentence vectors (B, D), zero rows without words; None for networks that read none."""
-        if not self._width:
+    def hear(self, captions: Sequence[str | None]) -> Conditioning | None:
+        """What is said, fully trusted; zeros without words, and None for networks that read none."""
+        if not self._sentence:
             return None
         if not any(captions) or self.encoder is None:
-            return torch.zeros(len(captions), self._width, device=self._device)
-        return self.encoder.encode(captions).sentence.to(self._device)
+            count, device = len(captions), self._device
+            text = torch.zeros(count, self._sentence, device=device)
+            if not self._word:
+                return Conditioning(text)
+            tokens = torch.zeros(count, 1, self._word, device=device)
+            return Conditioning(text, None, tokens, tokens[..., 0] != 0)
+        features = self.encoder.encode(captions)
+        text = features.sentence.to(self._device)
+        if not self._word:
+            return Conditioning(text)
+        tokens, mask = features.tokens.to(self._device), features.mask.to(self._device)
+        return Conditioning(text, None, tokens, mask)
 
 
 class LatentEncoder(Encoder):
@@ -113,7 +128,8 @@ class LatentEncoder(Encoder):
         self.latent.ready(terms.device, terms.dtype)
         for network in (self.g_a, self.latent):
             pack_convolutions(network)
-        self.ear = Ear(terms, parts.text_width if self.g_a.at else 0)
+        widths = (parts.text_width, parts.token_width) if self.g_a.at else (0, 0)
+        self.ear = Ear(terms, widths)
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Encoder.encode`."""
@@ -159,8 +175,7 @@ class LatentEncoder(Encoder):
     @torch.inference_mode()
     def analysis(self, picture: Picture, level: int, caption: str | None = None) -> Tensor:
         """y of what a level codes of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
-        text = self.ear.hear([caption])
-        given = None if text is None else Conditioning(text)
+        given = self.ear.hear([caption])
         rung = self.terms.ladder[level]
         padded = pad_to_stride(rung.reduced(picture))
         rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE
@@ -227,7 +242,7 @@ class LatentDecoder(StreamDecoder):
         self.guard, self._guarding = parts.guard, guard
         if self.guard is not None:
             self.guard.requires_grad_(False).eval().to(terms.device)
-        self.ear = Ear(terms, parts.text_width)
+        self.ear = Ear(terms, (parts.text_width, parts.token_width))
 
     @property
     def text_encoder_id(self) -> str:
@@ -301,14 +316,14 @@ class LatentDecoder(StreamDecoder):
         self, captions: Sequence[str | None], y_hat: Tensor, quality: Tensor
     ) -> Conditioning | None:
         """Sentence vectors, and how far the guard trusts each for these latents."""
-        text = self.ear.hear(captions)
-        if text is None:
+        given = self.ear.hear(captions)
+        if given is None:
             return None
         if self.guard is None or not self._guarding or not self.reads_text or not any(captions):
-            return Conditioning(text)
+            return given
         assert isinstance(self.g_s, Synthesis), "a guard looks at a linear path"
         thumbnail = self.g_s.thumbnail(y_hat, quality, self.guard.side)
-        return Conditioning(text, self.guard(thumbnail, text))
+        return replace(given, trust=self.guard(thumbnail, given.text, quality))
 
     @torch.inference_mode()
     def decode_batch(

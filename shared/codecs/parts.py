@@ -54,6 +54,7 @@ class Parts(nn.Module):
         stream: system whose shipped bundle holds the sections that this one's bundle lacks; empty for a
             system that brings its own entropy model.
         text_width: D of the sentence vectors that conditioners read; 0 for none.
+        token_width: D_t of the words that they read one by one; 0 for none.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Parts(nn.Module):
         scales: Sequence[int] = (),
         stream: str = "",
         text_width: int = 0,
+        token_width: int = 0,
         guard: Guard | None = None,
     ) -> None:
         super().__init__()
@@ -73,12 +75,12 @@ class Parts(nn.Module):
         self.levels = levels
         self.ladder = Ladder.of(levels, scales)
         self.stream = stream
-        self.text_width = text_width
+        self.text_width, self.token_width = text_width, token_width
 
     def replaced(self, modules: Mapping[str, nn.Module]) -> Parts:
         """The same figure with other modules at some places, by name; the rest is shared."""
         parts = {name: getattr(self, name) for name in ("g_a", "latent", "g_s", "guard")}
-        names = ("levels", "stream", "text_width")
+        names = ("levels", "stream", "text_width", "token_width")
         settings = {name: getattr(self, name) for name in names}
         return Parts(**parts | dict(modules), scales=self.ladder.scales, **settings)
 

@@ -67,21 +67,21 @@ class IntegerConv:
         for name in ("matrix", "bias", "multiplier", "shift", "rounding"):
             setattr(self, name, getattr(self, name).to(device))
 
-    def __call__(self, x: Tensor, quality: int) -> Tensor:
-        """``x``: (1, in, H, W) float64 holding integers. Returns (1, out, H, W) float64, likewise."""
-        rows, width = x.shape[2], x.shape[3]
+    def __call__(self, x: Tensor, quality: Tensor) -> Tensor:
+        """``x``: (B, in, H, W) float64 holding integers, at levels (B,). Returns (B, out, H, W), likewise."""
+        count, _, rows, width = x.shape
         pad = self.kernel // 2
         padded = F.pad(x, (pad, pad, pad, pad))
-        bias = self.bias[quality if self.bias.shape[0] > 1 else 0][:, None]
-        out = x.new_empty((1, self.matrix.shape[0], rows, width))
+        bias = (self.bias[quality] if len(self.bias) > 1 else self.bias)[:, :, None]
+        out = x.new_empty((count, self.matrix.shape[0], rows, width))
         for top in range(0, rows, STRIP_ROWS):
             height = min(STRIP_ROWS, rows - top)
             strip = padded[:, :, top : top + height + 2 * pad]
-            columns = F.unfold(strip, self.kernel)[0] if pad else strip.flatten(2)[0]
+            columns = F.unfold(strip, self.kernel) if pad else strip.flatten(2)
             total = (self.matrix @ columns).to(torch.int64) + bias
             scaled = (total * self.multiplier + self.rounding) >> self.shift
-            out[0, :, top : top + height] = (
-                scaled.clamp_(0, self.limit).to(x.dtype).view(-1, height, width)
+            out[:, :, top : top + height] = (
+                scaled.clamp_(0, self.limit).to(x.dtype).view(count, -1, height, width)
             )
         return out
 
@@ -114,21 +114,16 @@ class IntegerScaleBranch:
             layer.to(device)
         return self
 
-    def __call__(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Scale indices (B, M, 4h, 4w) of z (B, N, h, w) at levels (B,); no gradient passes."""
-        rows = enumerate(quality.tolist())
-        return torch.cat([self.picture(z[i : i + 1], level) for i, level in rows])
-
     @torch.no_grad()
-    def picture(self, z: Tensor, quality: int) -> Tensor:
-        """Scale indices of one picture.
+    def __call__(self, z: Tensor, quality: Tensor) -> Tensor:
+        """Scale indices of pictures; no gradient passes.
 
         Args:
-            z: (1, N, h, w) symbols of z, any integer or float dtype holding integers.
-            quality: the picture's level.
+            z: (B, N, h, w) symbols of z, any integer or float dtype holding integers.
+            quality: (B,) int64 levels, on the branch's device.
 
         Returns:
-            (1, M, 4h, 4w) uint8 indices in 0..63.
+            (B, M, 4h, 4w) uint8 indices in 0..63.
         """
         first, second, last = self.layers
         x = z.to(torch.float64).clamp(-Z_LIMIT, Z_LIMIT)

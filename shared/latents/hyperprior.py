@@ -85,6 +85,23 @@ class HyperpriorSymbols:
         return self.z, self.y
 
 
+@dataclass(frozen=True)
+class Rounded:
+    """What is coded of y, and what comes of it, float32.
+
+    Attributes:
+        z: (B, N, h, w), integers.
+        index: (B, M, 4h, 4w), scale indices.
+        symbols: (B, M, 4h, 4w), ``round(y - mu)``, also of what is left out because its index is 0.
+        y_hat: (B, M, 4h, 4w), what a decoder would have.
+    """
+
+    z: Tensor
+    index: Tensor
+    symbols: Tensor
+    y_hat: Tensor
+
+
 def _to_symbols(x: Tensor) -> NDArray[np.int16]:
     rounded = x[0].float().round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)
     array: NDArray[np.int16] = rounded.to(torch.int16).cpu().numpy()
@@ -213,12 +230,17 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     @torch.no_grad()
     def learnt_symbols(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
-        z_hat, index, symbols = self.rounded(y, quality)
-        return z_hat, index, symbols * (index > 0)
+        found = self.rounded(y, quality)
+        return found.z, found.index, found.symbols * (found.index > 0)
 
     @torch.no_grad()
-    def rounded(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z, scale index and ``round(y - mu)``, float32 holding integers, also of what is left out."""
+    def received(self, y: Tensor, quality: Tensor) -> Tensor:
+        """See :meth:`LatentCodec.received`."""
+        return self.rounded(y, quality).y_hat
+
+    @torch.no_grad()
+    def rounded(self, y: Tensor, quality: Tensor) -> Rounded:
+        """What would be coded of y (B, M, 4h, 4w) at levels (B,), and what would come of it."""
         assert self.scale is not None
         y = y.float()
         z_hat = self.h_a(y, quality).float().round()
@@ -230,8 +252,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
             symbols.append((values[step] - mean).round())
             return mean + symbols[-1] * coded[step]
 
-        self.passes(z_hat, quality, decode)
-        return z_hat, index, self.joined(symbols)
+        y_hat = self.joined(self.passes(z_hat, quality, decode))
+        return Rounded(z_hat, index, self.joined(symbols), y_hat)
 
     def _counted(self, values: Tensor) -> Tensor:
         """What bits are counted for: noisy values where gradients are wanted, else rounded ones."""
@@ -260,7 +282,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     def _index(self, z: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
         assert isinstance(self.scale, IntegerScaleBranch)
         symbols = torch.from_numpy(z.astype(np.float64))[None].to(self.device)
-        index: NDArray[np.uint8] = self.scale.picture(symbols, quality)[0].cpu().numpy()
+        index: NDArray[np.uint8] = self.scale(symbols, self._quality(quality))[0].cpu().numpy()
         return index
 
     def _passes(

@@ -78,6 +78,10 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
         """One training pass at levels ``quality`` (B,)."""
 
     @abstractmethod
+    def received(self, y: Tensor, quality: Tensor) -> Tensor:
+        """What a decoder would have of y (B, M, H, W) at levels (B,), without gradient."""
+
+    @abstractmethod
     def analyse(self, y: Tensor, quality: int, dead_zone: float = ROUNDING) -> SymbolsT:
         """The symbols of y (1, M, H, W), H and W multiples of 4.
 

@@ -24,13 +24,16 @@ __all__ = ["Guard"]
 
 
 class Guard(nn.Module):
-    """Trust of a caption: ``sigmoid(slope * (cos(e(thumbnail), text) - threshold))``."""
+    """Trust of a caption: ``sigmoid(slope * (cos(e(thumbnail), text) - threshold))``.
 
-    def __init__(self, size: MatcherSize) -> None:
+    Slope and threshold are a level's own: a thumbnail of a preview says less than one of a sharp picture.
+    """
+
+    def __init__(self, size: MatcherSize, levels: int) -> None:
         super().__init__()
         self.matcher = Matcher(size)
-        self.slope = nn.Parameter(torch.tensor(20.0))
-        self.threshold = nn.Parameter(torch.tensor(0.1))
+        self.slope = nn.Parameter(torch.full((levels,), 20.0))
+        self.threshold = nn.Parameter(torch.full((levels,), 0.1))
 
     @property
     def side(self) -> int:
@@ -42,6 +45,7 @@ class Guard(nn.Module):
         cosines: Tensor = (self.matcher(thumbnail) * F.normalize(text, dim=1)).sum(1)
         return cosines
 
-    def forward(self, thumbnail: Tensor, text: Tensor) -> Tensor:
-        """Trust (B,) in 0..1; shapes as in :meth:`score`."""
-        return torch.sigmoid(self.slope * (self.score(thumbnail, text) - self.threshold))
+    def forward(self, thumbnail: Tensor, text: Tensor, quality: Tensor) -> Tensor:
+        """Trust (B,) in 0..1 at levels (B,); other shapes as in :meth:`score`."""
+        distance = self.score(thumbnail, text) - self.threshold[quality]
+        return torch.sigmoid(self.slope[quality] * distance)

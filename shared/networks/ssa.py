@@ -17,6 +17,10 @@ Our reading: eq. 2 stands as written and the residual connection carries what th
 the MLPs' last layers at zero the block starts as the identity, so that it can be put into a trained
 generator. Features are normalised over channels alone (HiFiC's ChannelNorm), at each place by itself:
 no statistic depends on the batch or on the picture's size.
+
+A block may also bind words to places, as AttnGAN does (Xu et al., CVPR 2018): each place asks which words
+speak of it, and what it hears joins the sentence inside the MLPs, so that gamma and beta differ from place
+to place.
 """
 
 from __future__ import annotations
@@ -29,10 +33,51 @@ from shared.networks.channel_norm import ChannelNorm
 from shared.networks.layers import conv3x3
 from shared.networks.stages import Conditioner, Conditioning
 
-__all__ = ["SemanticSpatialBlock"]
+__all__ = ["SemanticSpatialBlock", "WordAttention"]
 
 #: SSA-GAN's width of the mask predictor.
 MASK_HIDDEN = 100
+#: Heads of the attention to words, and the width of each.
+HEADS, HEAD_WIDTH = 4, 24
+
+
+class WordAttention(nn.Module):
+    """What each place of features (B, C, H, W) hears of the words: (B, hidden, H, W).
+
+    Queries come from the features, keys and values from the words; beside them always stands a learned
+    "nothing was said", which is all that is heard of no text.
+    """
+
+    def __init__(self, channels: int, token_width: int, hidden: int) -> None:
+        super().__init__()
+        inner = HEADS * HEAD_WIDTH
+        self.norm = ChannelNorm(channels, affine=False)
+        self.query = nn.Conv2d(channels, inner, 1)
+        self.key = nn.Linear(token_width, inner)
+        self.value = nn.Linear(token_width, inner)
+        self.nothing = nn.Parameter(torch.zeros(2, inner))
+        self.out = nn.Conv2d(inner, hidden, 1, bias=False)
+
+    def forward(self, y: Tensor, given: Conditioning) -> Tensor:
+        """See the class; ``given`` has tokens."""
+        assert given.tokens is not None
+        assert given.mask is not None
+        count, _, height, width = y.shape
+        query = self.query(self.norm(y))
+        # Queries may be bfloat16 on a processor, where linear layers stay in float32.
+        key, value = (
+            torch.cat([nothing.expand(count, 1, -1).to(query.dtype), said.to(query.dtype)], 1)
+            .view(count, -1, HEADS, HEAD_WIDTH)
+            .transpose(1, 2)
+            for nothing, said in zip(
+                self.nothing, (self.key(given.tokens), self.value(given.tokens)), strict=True
+            )
+        )
+        query = query.reshape(count, HEADS, HEAD_WIDTH, height * width).mT
+        heard = F.pad(given.mask, (1, 0), value=True)[:, None, None]
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=heard)
+        out: Tensor = self.out(found.mT.reshape(count, -1, height, width))
+        return out
 
 
 class TextAffine(nn.Module):
@@ -45,13 +90,12 @@ class TextAffine(nn.Module):
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, given: Conditioning) -> Tensor:
-        """(B, C). Trust goes in a straight line from what no text gives to what the text gives."""
-        out: Tensor = self.outer(F.relu(self.inner(given.text)))
-        if given.trust is None:
-            return out
-        silent: Tensor = self.outer(F.relu(self.inner(torch.zeros_like(given.text))))
-        return torch.lerp(silent, out, given.trust[:, None].to(out.dtype))
+    def forward(self, given: Conditioning, heard: Tensor | None = None) -> Tensor:
+        """(B, C, 1, 1) of sentences; (B, C, H, W) where ``heard`` (B, hidden, H, W) joins them."""
+        inner = self.inner(given.text)[:, :, None, None]
+        if heard is not None:
+            inner = inner + heard
+        return F.conv2d(F.relu(inner), self.outer.weight[:, :, None, None], self.outer.bias)
 
 
 class SemanticSpatialBlock(Conditioner):
@@ -62,12 +106,18 @@ class SemanticSpatialBlock(Conditioner):
         text_width: D of the sentence vector.
         text_hidden: width inside the two MLPs (SSA-GAN: D).
         mask_hidden: width inside the mask predictor.
+        token_width: D_t of the words that are bound to places; 0 for a block that reads sentences alone.
     """
 
     reach = 1
 
     def __init__(
-        self, channels: int, text_width: int, text_hidden: int, mask_hidden: int = MASK_HIDDEN
+        self,
+        channels: int,
+        text_width: int,
+        text_hidden: int,
+        mask_hidden: int = MASK_HIDDEN,
+        token_width: int = 0,
     ) -> None:
         super().__init__()
         self.mask_predictor = nn.Sequential(
@@ -78,12 +128,24 @@ class SemanticSpatialBlock(Conditioner):
             nn.Sigmoid(),
         )
         self.norm = ChannelNorm(channels, affine=False)
+        self.words = WordAttention(channels, token_width, text_hidden) if token_width else None
         self.gamma = TextAffine(text_width, text_hidden, channels)
         self.beta = TextAffine(text_width, text_hidden, channels)
 
     def masked(self, y: Tensor, given: Conditioning) -> tuple[Tensor, Tensor]:
-        """The block's output, and its mask m (B, 1, H, W) in 0..1."""
+        """The block's output, and its mask m (B, 1, H, W) in 0..1.
+
+        Trust goes in a straight line from what no text gives to what the text gives.
+        """
         mask: Tensor = self.mask_predictor(y)
-        gamma = self.gamma(given)[:, :, None, None].to(y.dtype)
-        beta = self.beta(given)[:, :, None, None].to(y.dtype)
-        return y + mask * torch.addcmul(beta, gamma, self.norm(y)), mask
+        change = self._change(y, given)
+        if given.trust is not None:
+            silent = self._change(y, given.silence)
+            change = torch.lerp(silent, change, given.trust[:, None, None, None].to(change.dtype))
+        return y + mask * change, mask
+
+    def _change(self, y: Tensor, given: Conditioning) -> Tensor:
+        """``gamma * norm(y) + beta``."""
+        heard = None if self.words is None else self.words(y, given)
+        gamma, beta = self.gamma(given, heard).to(y.dtype), self.beta(given, heard).to(y.dtype)
+        return torch.addcmul(beta, gamma, self.norm(y))

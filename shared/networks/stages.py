@@ -41,11 +41,21 @@ class Conditioning:
 
     Attributes:
         text: (B, D) sentence vectors; a row of zeros is "no text".
-        trust: (B,) in 0..1; 0 gives what no text would give, whatever ``text`` says. None for 1.
+        trust: (B,) in 0..1; 0 gives what no text would give, whatever else is said. None for 1.
+        tokens: (B, T, D_t) features of the words, each by itself; None for networks that read sentences.
+        mask: (B, T) bool, True for words; all False is "no text". There where tokens are.
     """
 
     text: Tensor
     trust: Tensor | None = None
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
+
+    @property
+    def silence(self) -> Conditioning:
+        """The same without any words."""
+        mask = None if self.mask is None else torch.zeros_like(self.mask)
+        return Conditioning(torch.zeros_like(self.text), None, self.tokens, mask)
 
 
 class Conditioner(nn.Module):

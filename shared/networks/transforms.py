@@ -217,6 +217,8 @@ class Synthesis(SynthesisTransform):
         super().take_over(other, rows)
         self.gain.load_state_dict({"log_gain": other.gain.log_gain[list(rows)]})
         self.expand.load_state_dict(other.expand.state_dict())
+        for scale, enlarger in self.enlarge.items():
+            enlarger.load_state_dict(other.enlarge[scale].state_dict())
 
     def masked(
         self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1

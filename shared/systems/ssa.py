@@ -35,7 +35,16 @@ from shared.networks.transforms import Analysis, Synthesis, TransformSize
 __all__ = ["CHENG", "HIFIC", "Size", "parts"]
 
 #: Whose bundle holds the encoder and the entropy model.
-STREAM = "base-1"
+STREAM = "base"
+
+#: The stream's levels up to about 0.15 bpp, its transform with a block more at each stage.
+GENERATOR = TransformSize(
+    levels=16,
+    scales=(4,) * 8 + (2,) * 3 + (1,) * 5,
+    coarse=320,
+    fine_blocks=4,
+    coarse_blocks=4,
+)
 
 
 class Size(BaseModel):
@@ -43,11 +52,14 @@ class Size(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    g_s: TransformSize | HificSize | ChengSize = TransformSize(levels=4, coarse_blocks=4)
+    g_s: TransformSize | HificSize | ChengSize = GENERATOR
     hyper: int = Field(320, ge=4, description="channels of z at a paper's size, and within P")
     text_width: int = Field(384, ge=1, description="D of the sentence vector")
     text_hidden: int = Field(192, ge=1)
     mask_hidden: int = Field(64, ge=1)
+    token_width: int = Field(
+        0, ge=0, description="D_t of words that are bound to places; 0 for none"
+    )
     told_encoder: bool = Field(False, description="g_a has a block, too")
     guard: MatcherSize | None = None
 
@@ -64,6 +76,7 @@ def parts(size: Size) -> Parts:
         text_width=size.text_width,
         text_hidden=size.text_hidden,
         mask_hidden=size.mask_hidden,
+        token_width=size.token_width,
     )
     if isinstance(size.g_s, TransformSize):
         stream = frozen_size(STREAM)
@@ -73,8 +86,10 @@ def parts(size: Size) -> Parts:
             latent=Hyperprior(stream),
             g_s=Synthesis(size.g_s, at={"coarse": ssa, "fine": ssa, "stem": ssa}),
             levels=size.g_s.levels,
-            guard=None if size.guard is None else Guard(size.guard),
+            scales=size.g_s.scales,
+            guard=None if size.guard is None else Guard(size.guard, size.g_s.levels),
             text_width=size.text_width,
+            token_width=size.token_width,
             stream=STREAM,
         )
     own = HyperpriorSize(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +18,9 @@ from torch.nn import functional as F
 from shared.errors import LimitError
 from training.discriminator import Discriminator
 from training.run import Learner, Move, Schedule
-from training.terms.features import Features
 from training.terms.step import Step, Term, sum_of
 
 __all__ = [
-    "Adversary",
     "Discriminate",
     "DiscriminatorLoss",
     "Fool",
@@ -32,7 +29,7 @@ __all__ = [
     "discriminator_loss",
     "frozen",
     "generator_loss",
-    "mismatched_rows",
+    "said",
     "three_part_loss",
 ]
 
@@ -59,13 +56,26 @@ class DiscriminatorLoss:
 
 
 def three_part_loss(
-    real: Tensor, reconstruction: Tensor, mismatched: Tensor | None
+    real: Tensor,
+    reconstruction: Tensor,
+    mismatched: Tensor | None,
+    counted: Tensor | None = None,
 ) -> DiscriminatorLoss:
-    """Eq. 6 on logits: ``-log s(real) - log(1 - s(reconstruction)) - log(1 - s(mismatched))``."""
+    """Eq. 6 on logits: ``-log s(real) - log(1 - s(reconstruction)) - log(1 - s(mismatched))``.
+
+    Args:
+        real, reconstruction, mismatched: (B, 1, h, w).
+        counted: (B,) bool, the mismatched ones that count; None for all.
+    """
+    third = None
+    if mismatched is not None:
+        each = F.softplus(mismatched.float()).flatten(1).mean(1)
+        weights = torch.ones_like(each) if counted is None else counted.to(each.dtype)
+        third = (weights * each).sum() / weights.sum().clamp_min(1)
     return DiscriminatorLoss(
         real=F.softplus(-real.float()).mean(),
         reconstruction=F.softplus(reconstruction.float()).mean(),
-        mismatched=None if mismatched is None else F.softplus(mismatched.float()).mean(),
+        mismatched=third,
     )
 
 
@@ -75,30 +85,42 @@ def discriminator_loss(
     x_hat: Tensor,
     y_hat: Tensor,
     text: Tensor,
-    mismatched: Tensor,
+    captions: Tensor,
 ) -> DiscriminatorLoss:
     """D's loss on one batch; no gradient reaches the generator or the encoder.
 
-    For a D without text the third part is left out: with nothing to tell the texts apart it would
-    contradict the first.
+    The wrong text of a picture is its neighbour's caption, in a batch that was drawn at random. For a D
+    without text the third part is left out: with nothing to tell the texts apart it would contradict the
+    first. So it is where the neighbour has no caption.
 
     Args:
         discriminator: D.
         x: (B, 3, H, W) real pictures in 0..1.
         x_hat: (B, 3, H, W) reconstructions of them in 0..1.
-        y_hat: (B, M, H/16, W/16).
-        text: (B, D) the pictures' own texts.
-        mismatched: (B, D) other pictures' texts, see :func:`mismatched_rows`.
+        y_hat: (B, M, h, w).
+        text: (B, D) what is told of the pictures, zero rows for nothing.
+        captions: (B, D) what was said of them, zero rows for pictures without captions.
+
+    Raises:
+        LimitError: fewer than two pictures, so that nothing is wrong for any of them.
     """
     y_hat = y_hat.detach()
     features = discriminator.features(torch.cat([x, x_hat.detach()]), torch.cat([y_hat, y_hat]))
     if not discriminator.size.use_text:
         real, reconstruction = discriminator.judge(features).chunk(2)
         return three_part_loss(real, reconstruction, None)
+    if len(x) < 2:
+        raise LimitError("pictures in a batch with mismatched texts", len(x), 2, least=True)
+    wrong = captions.roll(1, 0)
     features = torch.cat([features, features[: len(x)]])
-    logits = discriminator.judge(features, torch.cat([text, text, mismatched]))
-    real, reconstruction, wrong = logits.chunk(3)
-    return three_part_loss(real, reconstruction, wrong)
+    logits = discriminator.judge(features, torch.cat([text, text, wrong]))
+    real, reconstruction, mismatched = logits.chunk(3)
+    return three_part_loss(real, reconstruction, mismatched, said(wrong))
+
+
+def said(text: Tensor) -> Tensor:
+    """Which of sentence vectors (B, D) say something, (B,) bool."""
+    return text.abs().sum(1) > 0
 
 
 def generator_loss(
@@ -111,22 +133,6 @@ def generator_loss(
     with frozen(discriminator):
         logits = discriminator(x_hat, y_hat.detach(), text)
     return F.softplus(-logits.float()).mean()
-
-
-def mismatched_rows(count: int, generator: torch.Generator) -> Tensor:
-    """For each of ``count`` pictures another one of the batch, whose text is then wrong: (count,).
-
-    A random cycle through the batch: nobody keeps the own text, everybody's is used once.
-
-    Raises:
-        LimitError: fewer than two pictures.
-    """
-    if count < 2:
-        raise LimitError("pictures in a batch with mismatched texts", count, 2, least=True)
-    order = torch.randperm(count, generator=generator)
-    rows = torch.empty(count, dtype=torch.int64)
-    rows[order] = order.roll(1)
-    return rows
 
 
 @contextmanager
@@ -144,21 +150,18 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Discriminate:
-    """D's loss on a step: eq. 6, with captions of other pictures of the batch as the wrong ones."""
+    """D's loss on a step: eq. 6."""
 
     discriminator: Discriminator
-    seed: int
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
         batch, out = step.batch, step.out
         assert batch.captions is not None
         assert batch.text is not None
-        generator = torch.Generator().manual_seed(hash((self.seed, 1, step.index)))
-        wrong = batch.captions[mismatched_rows(len(batch.x), generator).to(batch.captions.device)]
-        with torch.autocast(batch.x.device.type, torch.bfloat16):
+        with torch.autocast(batch.x.device.type, torch.bfloat16, cache_enabled=False):
             return discriminator_loss(
-                self.discriminator, batch.x, out.x_hat, out.y_hat, batch.text, wrong
+                self.discriminator, batch.x, out.x_hat, out.y_hat, batch.text, batch.captions
             ).total
 
 
@@ -173,29 +176,9 @@ class Fool:
         """A scalar."""
         batch, out = step.batch, step.out
         assert batch.text is not None
-        with torch.autocast(batch.x.device.type, torch.bfloat16):
+        with torch.autocast(batch.x.device.type, torch.bfloat16, cache_enabled=False):
             fooled = generator_loss(self.discriminator, out.x_hat, out.y_hat, batch.text)
         return self.weight * fooled
-
-
-class Adversary(Protocol):
-    """Settings of an adversarial phase."""
-
-    @property
-    def seed(self) -> int:
-        """Of all that is drawn."""
-
-    @property
-    def features(self) -> str:
-        """The shipped matcher whose maps measure distance."""
-
-    @property
-    def perceptual_weight(self) -> float:
-        """k_P."""
-
-    @property
-    def adversarial_weight(self) -> float:
-        """beta."""
 
 
 def discriminator_learner(discriminator: Discriminator, rate: float) -> Learner:
@@ -205,18 +188,10 @@ def discriminator_learner(discriminator: Discriminator, rate: float) -> Learner:
 
 
 def adversarial_moves(
-    settings: Adversary,
-    g: Learner,
-    d: Learner,
-    discriminator: Discriminator,
-    terms: Sequence[Term],
-    schedule: Schedule,
+    g: Learner, d: Learner, fool: Fool, terms: Sequence[Term], schedule: Schedule
 ) -> list[Move[Step]]:
-    """A step of the whole objective: D learns eq. 6, then G ``terms + k_P * d + beta * L_adv`` against it."""
-    device = next(discriminator.parameters()).device
-    features = Features.shipped(settings.perceptual_weight, settings.features, device)
-    fool = Fool(settings.adversarial_weight, discriminator)
+    """A step of the whole objective: D learns eq. 6, then G ``terms`` and its own against it."""
     return [
-        Move(d, Discriminate(discriminator, settings.seed), lambda done, steps: 1.0),
-        Move(g, sum_of([*terms, features, fool]), schedule),
+        Move(d, Discriminate(fool.discriminator), lambda done, steps: 1.0),
+        Move(g, sum_of([*terms, fool]), schedule),
     ]

@@ -37,10 +37,13 @@ class Features:
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
-        x, x_hat = step.batch.x, step.out.x_hat
+        return self.weight * self.distances(step).mean()
+
+    def distances(self, step: Step) -> Tensor:
+        """(B,) of a step's pictures."""
+        x = step.batch.x
         with torch.autocast(x.device.type, torch.bfloat16):
-            distance = self.distance(x_hat, x)
-        return self.weight * distance.mean()
+            return self.distance(step.out.x_hat, x)
 
     def distance(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """(B,) distances of pictures (B, 3, H, W) around 0..1."""

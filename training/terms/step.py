@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from shared.codecs.parts import Pass
+from shared.networks.stages import Conditioning
 
-__all__ = ["Batch", "Step", "Term", "over_batches", "sum_of"]
+__all__ = ["Batch", "ByLevel", "Step", "Term", "over_batches", "sum_of"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Batch:
         captions: (B, D), sentence vectors of what was said of the pictures; None without captions.
         text: (B, D), what is told: the captions, or zero rows.
         y_hat: (B, M, h, w) of a frozen stream; None where it is computed.
+        tokens: (B, T, D_t), the words of ``text`` one by one; None for networks that read sentences.
+        mask: (B, T) bool, True for words; beside tokens.
         scale: of the levels, see :class:`shared.codecs.ladder.Rung`.
         share: of this batch in the loss of a step that sees several.
     """
@@ -33,6 +36,8 @@ class Batch:
     captions: Tensor | None = None
     text: Tensor | None = None
     y_hat: Tensor | None = None
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
     scale: int = 1
     share: float = 1.0
 
@@ -47,16 +52,31 @@ class Batch:
         return self._mapped(lambda tensor: tensor.to(device))
 
     def joined(self, other: Batch) -> Batch:
-        """Both batches' pictures in one; what one of them lacks, none has."""
-        own, theirs = self.tensors, other.tensors
-        both = {name: torch.cat([own[name], theirs[name]]) for name in own.keys() & theirs.keys()}
-        return Batch(**both)  # type: ignore[arg-type]
+        """Both batches' pictures in one; zeros for words that the other one lacks."""
+        count, theirs, both = len(other.x), other.tensors, {}
+        for name, own in self.tensors.items():
+            lacking = own.new_zeros(count, *own.shape[1:])
+            both[name] = torch.cat([own, theirs.get(name, lacking)])
+        return replace(self, **both)  # type: ignore[arg-type]
+
+    @property
+    def told(self) -> Conditioning:
+        """What is told, as networks read it."""
+        assert self.text is not None
+        return Conditioning(self.text, None, self.tokens, self.mask)
 
     def repeated(self, levels: range) -> Batch:
         """One picture at each of these levels."""
         count = len(levels)
         repeated = self._mapped(lambda tensor: tensor.repeat(count, *[1] * (tensor.ndim - 1)))
         return replace(repeated, quality=torch.tensor(levels, device=self.x.device))
+
+    @property
+    def silent(self) -> Batch:
+        """The same pictures without words."""
+        assert self.text is not None
+        mask = None if self.mask is None else torch.zeros_like(self.mask)
+        return replace(self, text=torch.zeros_like(self.text), mask=mask)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(self, **{name: change(value) for name, value in self.tensors.items()})  # type: ignore[arg-type]
@@ -85,6 +105,19 @@ class Step:
 
 
 Term = Callable[[Step], Tensor]
+
+
+@dataclass(frozen=True)
+class ByLevel:
+    """``mean_i w(q_i) * measure_i``: a measure of each picture, (B,), with ``weights`` (levels,) by level."""
+
+    weights: Tensor
+    measure: Callable[[Step], Tensor]
+
+    def __call__(self, step: Step) -> Tensor:
+        """A scalar."""
+        values = self.measure(step)
+        return (self.weights.to(values.device)[step.batch.quality] * values).mean()
 
 
 def sum_of(terms: Sequence[Term]) -> Term:
