@@ -1,6 +1,6 @@
 """Arrow IPC as a feed: the file format, the stream format, and a stream that comes through a pipe.
 
-The schema is :mod:`shared.feed`'s. A record batch is the least that can be read at once; only chosen
+The schema is :mod:`shared.feed_schema`'s. A record batch is the least that can be read at once; only chosen
 columns are unpacked, the others' bytes are passed over as they are.
 """
 
