@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_odd_exif_beside_an_orientation(kind: str, more: bytes) -> None:
         assert found.shape == SMOOTH.shape
     else:
         assert np.abs(found.astype(int) - np.rot90(SMOOTH, -1)).mean() < 4
+
+
+def test_jpeg_xl_is_turned_by_its_image_and_not_by_exif(tmp_path: Path) -> None:
+    """As its standard has it; a JPEG that was packed in it is turned as that JPEG."""
+    image = Image.fromarray(SMALL)
+    same(picture_from_bytes(encoded(image, "JXL", lossless=True, exif=exif(6))), SMALL)
+    file = tmp_path / "turned.jpg"
+    Image.fromarray(SMOOTH).save(file, exif=b"Exif\0\0" + exif(6))
+    with Image.open(file) as jpeg_file:
+        packed = encoded(jpeg_file, "JXL", lossless_jpeg=True)
+    same(picture_from_bytes(packed), picture_from_bytes(file.read_bytes()))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,10 @@ def _decoded(data: bytes) -> Image.Image:
 def _completed(stored: Stored, image: Image.Image) -> Stored:
     """What is stored, with what only Pillow has read of it."""
     if stored.orientation is None:
-        stored = replace(stored, orientation=orientation(image.info.get("exif")))
+        # JPEG XL's decoder has turned the image already, unless it is a JPEG that was packed.
+        is_turned = image.format == "JXL" and not getattr(image, "jpeg", False)
+        exif = None if is_turned else image.info.get("exif")
+        stored = replace(stored, orientation=orientation(exif))
     if stored.profile is None:
         stored = replace(stored, profile=image.info.get("icc_profile"))
     if (
