@@ -13,13 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.feed_rows import FeedRow, batch_rows
 from shared.feed_schema import (
     ALL_COLUMNS,
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
     FeedError,
-    FeedRow,
-    batch_rows,
     present_columns,
 )
 

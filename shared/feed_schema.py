@@ -1,4 +1,4 @@
-"""The feed schema: the columns of a row, the types that each may have, and rows of an Arrow batch.
+"""The feed schema: the columns of a row, and the types that each may have.
 
 | column | type | |
 | --- | --- | --- |
@@ -17,7 +17,7 @@ of pictures cannot read a caption.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,9 @@ from shared.errors import SidewireError
 __all__ = [
     "ALL_COLUMNS",
     "CAPTION_COLUMNS",
+    "CAPTION_NAMES",
     "PICTURE_COLUMNS",
     "FeedError",
-    "FeedRow",
-    "batch_rows",
     "present_columns",
 ]
 
@@ -88,10 +87,12 @@ class Column:
     other_name: str = ""
 
 
+#: What the column of captions may be called.
+CAPTION_NAMES = ("captions", "caption")
 COLUMNS = (
     Column("id", "string or integer", _names),
     Column("image", "binary or struct<bytes: binary>", _holds_images),
-    Column("captions", "list<string> or string", _says, other_name="caption"),
+    Column("captions", "list<string> or string", _says, other_name=CAPTION_NAMES[1]),
     Column("source", "string", _is_string, required=False),
     Column("licence", "string", _is_string, required=False),
 )
@@ -103,20 +104,6 @@ CAPTION_COLUMNS = ("id", "image", "captions")
 
 class FeedError(SidewireError):
     """A feed cannot be read: the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class FeedRow:
-    """One picture of a feed; ``image`` is encoded, and empty where the feed holds a null.
-
-    ``captions``, ``source`` and ``licence`` are also empty where their column was not chosen.
-    """
-
-    id: str
-    image: bytes
-    captions: tuple[str, ...]
-    source: str
-    licence: str
 
 
 def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> list[str]:
@@ -139,33 +126,3 @@ def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[st
         elif column.required:
             raise FeedError(f"{place}: no column {column.name!r} ({column.wanted})")
     return present
-
-
-def batch_rows(place: Path | str, batch: pa.RecordBatch) -> Iterator[FeedRow]:
-    """Rows of a batch of chosen columns.
-
-    Raises:
-        FeedError: an id is null; ``place`` is named. What pyarrow raises: the batch is damaged.
-    """
-    for values in batch.to_pylist():
-        if values["id"] is None:
-            raise FeedError(f"{place}: column 'id' holds a null")
-        yield FeedRow(
-            id=str(values["id"]),
-            image=_image(values["image"]),
-            captions=_captions(values.get("captions", values.get("caption"))),
-            source=values.get("source") or "",
-            licence=values.get("licence") or "",
-        )
-
-
-def _image(value: bytes | dict[str, Any] | None) -> bytes:
-    if isinstance(value, dict):
-        value = value["bytes"]
-    return value or b""
-
-
-def _captions(value: str | list[str | None] | None) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(text for text in value or () if text is not None)

@@ -163,6 +163,30 @@ def test_which_of_several_captions(tmp_path: Path, write: Writer) -> None:
         assert texts == [text if text != " " else None for text in wanted]
 
 
+@every_table
+@pytest.mark.parametrize("kind", [pa.string(), pa.list_(pa.string()), pa.list_(pa.string_view())])
+def test_a_caption_that_is_no_text_fails_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, write: Writer, kind: pa.DataType
+) -> None:
+    texts = [b"zero", b"the mayor\x92s desk", b"two"]
+    raw = pa.binary_view() if kind == pa.list_(pa.string_view()) else pa.binary()
+    if pa.types.is_list(kind):
+        captions = pa.array([[text] for text in texts], pa.list_(raw)).view(kind)
+    else:
+        captions = pa.array(texts, raw).view(kind)
+    odd = table(ROWS[:3]).set_column(0, "captions", captions)
+    feed = write(tmp_path, ROWS[:3])
+    if feed.suffix == ".parquet" or feed.is_dir():
+        pq.write_table(odd, feed if feed.is_file() else feed / "000.parquet")
+    else:
+        with (ipc.new_stream if feed.suffix == ".arrows" else ipc.new_file)(feed, odd.schema) as to:
+            to.write_table(odd)
+    assert [one.text for one in read_captions(str(feed))] == ["zero", None, "two"]
+    (message,) = caplog.messages
+    assert "of 'p01': not UTF-8" in message
+    assert list(read_pictures(str(feed))) == PICTURES[:3]
+
+
 def test_an_empty_feed_has_no_rounds(tmp_path: Path) -> None:
     feed = tmp_path / "feed.parquet"
     pq.write_table(table(ROWS)[:0], feed)
