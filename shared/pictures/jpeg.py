@@ -96,7 +96,7 @@ def _decoded(data: bytes) -> Image.Image:
 
 
 def _without_padding(data: bytes) -> bytes:
-    """A file without the zeros or ones that fill its last block on a disk: a decoder reads them as pixels."""
+    """A file without the zeros or ones that fill it up: a decoder would read them as pixels."""
     cut = data.rstrip(b"\x00\xff")
     stuffed = re.match(rb"(?:\xff\x00)*", data[len(cut) :])
     return cut + (stuffed[0] if stuffed else b"")
@@ -128,6 +128,7 @@ def _walk(data: bytes) -> _Seen:
             first, last, bits = body[-3:].ljust(3, b"\0")
             if not bits & 0x0F:
                 components = body[1 : 1 + 2 * body[0] : 2]
-                needed -= {(one, i) for one in components for i in range(first, last + 1)}
+                indices = range(first, min(last + 1, BLOCK))
+                needed -= {(one, index) for one in components for index in indices}
         place += 2 + size
     return _Seen(False, not needed)
