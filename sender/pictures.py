@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from sender.journal import Outgoing
+from sender.labels import shortened
 from sender.link import Link, Route, Standing
 from sender.observer import SendObserver
 from sender.window import Ended, SendWindow, disposition_name
@@ -99,18 +100,19 @@ class PictureLink(Link[Outgoing]):
 
     def message(self, item: Outgoing, standing: Standing) -> Message:
         limit = standing.limits.frame_bytes
+        name = shortened(item.name, standing.limits.name_bytes)
         if not item.container or item.size > limit:
             # gRPC would end the whole stream over a message that the receiver's limit forbids.
             reason = item.reason or f"container is {item.size} bytes, the receiver takes {limit}"
             skip = image_channel_pb2.SkippedFrame(
-                seq=item.seq, content_id=item.content_id, name=item.name, reason=reason
+                seq=item.seq, content_id=item.content_id, name=name, reason=reason
             )
             skip.crc32c = skip_crc(standing.stream_id, standing.epoch, skip)
             return image_channel_pb2.StreamImagesRequest(skip=skip)
         frame = image_channel_pb2.ImageFrame(
             seq=item.seq,
             content_id=item.content_id,
-            name=item.name,
+            name=name,
             expects_caption=self._expects_captions,
             ttl=self._ttl,
             container=item.container,

@@ -1,15 +1,4 @@
-"""The feed schema: Parquet, one row a picture, its encoded bytes and its captions.
-
-| column | type | |
-| --- | --- | --- |
-| id | string | names the picture |
-| image | binary | the encoded picture, any format that :mod:`shared.pictures` reads |
-| captions | list of string | may be empty |
-| format, width, height | string, integers | optional; not trusted, so not read |
-| source, licence | string | optional |
-
-Who reads chooses columns; one that was not chosen need not exist and is never touched, so that a sender
-of pictures cannot read a caption.
+"""Feeds in Parquet, one row a picture, its encoded bytes and its captions: see :mod:`shared.feed_schema`.
 
 Rows are streamed. A Parquet page is the least that can be read at once, and pyarrow by default puts
 1,024 rows in one, however large: write big feeds with ``row_group_size`` or ``write_batch_size`` of
@@ -18,16 +7,20 @@ a few dozen rows, and reading them takes some tens of megabytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 
-from shared.errors import SidewireError
+from shared.feed_rows import FeedRow, batch_rows
+from shared.feed_schema import (
+    ALL_COLUMNS,
+    CAPTION_COLUMNS,
+    PICTURE_COLUMNS,
+    FeedError,
+    present_columns,
+)
 
 __all__ = [
     "ALL_COLUMNS",
@@ -51,60 +44,6 @@ READ_BUFFER_BYTES = 1 << 20
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
-def _is_string(kind: Any) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _is_binary(kind: Any) -> bool:
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
-
-
-def _is_strings(kind: Any) -> bool:
-    is_list = types.is_list(kind) or types.is_large_list(kind)
-    return bool(is_list and _is_string(kind.value_type))
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that is read: what its type must be, in words and as a test."""
-
-    name: str
-    wanted: str
-    fits: Callable[[Any], bool]
-    required: bool = True
-
-
-COLUMNS = (
-    Column("id", "string", _is_string),
-    Column("image", "binary", _is_binary),
-    Column("captions", "list<string>", _is_strings),
-    Column("source", "string", _is_string, required=False),
-    Column("licence", "string", _is_string, required=False),
-)
-ALL_COLUMNS = tuple(column.name for column in COLUMNS)
-#: What a sender of pictures reads, and what a publisher of captions does (``image`` names the picture).
-PICTURE_COLUMNS = ("id", "image")
-CAPTION_COLUMNS = ("id", "image", "captions")
-
-
-class FeedError(SidewireError):
-    """A feed cannot be read: the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class FeedRow:
-    """One picture of a feed; ``image`` is encoded, and empty where the feed holds a null.
-
-    ``captions``, ``source`` and ``licence`` are also empty where their column was not chosen.
-    """
-
-    id: str
-    image: bytes
-    captions: tuple[str, ...]
-    source: str
-    licence: str
-
-
 def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise FeedError(f"no feed at {path}")
@@ -122,45 +61,6 @@ def _open(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise FeedError(f"{path}: not a readable Parquet file: {error}") from None
-
-
-def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> list[str]:
-    """Names of the chosen columns that are there.
-
-    Raises:
-        FeedError: one is missing that must be there, or is of another type; ``place`` is named.
-    """
-    present = []
-    for column in COLUMNS:
-        if column.name not in columns:
-            continue
-        index = schema.get_field_index(column.name)
-        if index >= 0:
-            kind = schema.field(index).type
-            if not column.fits(kind):
-                raise FeedError(f"{place}: column {column.name!r} is {kind}, not {column.wanted}")
-            present.append(column.name)
-        elif column.required:
-            raise FeedError(f"{place}: no column {column.name!r} ({column.wanted})")
-    return present
-
-
-def batch_rows(place: Path | str, batch: pa.RecordBatch) -> Iterator[FeedRow]:
-    """Rows of a batch of chosen columns.
-
-    Raises:
-        FeedError: an id is null; ``place`` is named. READ_ERRORS: the batch is damaged.
-    """
-    for values in batch.to_pylist():
-        if values["id"] is None:
-            raise FeedError(f"{place}: column 'id' holds a null")
-        yield FeedRow(
-            id=values["id"],
-            image=values["image"] or b"",
-            captions=tuple(text for text in values.get("captions") or () if text is not None),
-            source=values.get("source") or "",
-            licence=values.get("licence") or "",
-        )
 
 
 def _batches(file: pq.ParquetFile, columns: list[str], start: int) -> Iterator[pa.RecordBatch]:

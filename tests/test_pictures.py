@@ -10,7 +10,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from shared.errors import LimitError, PictureError, SidewireError
-from shared.pictures import picture_from_bytes, read_picture, write_atomically, write_picture
+from shared.pictures import (
+    PictureHead,
+    picture_from_bytes,
+    picture_head,
+    read_picture,
+    write_atomically,
+    write_picture,
+)
 
 RED_BLUE = np.zeros((4, 6, 3), np.uint8)
 RED_BLUE[:, :3] = (255, 0, 0)
@@ -126,6 +133,14 @@ def test_what_cannot_be_encoded_is_refused(data: bytes, message: str) -> None:
 def test_too_long_a_side_is_refused_before_its_pixels_are_read() -> None:
     with pytest.raises(LimitError, match="picture width is 8193, must be at most 8192"):
         picture_from_bytes(encoded(Image.new("1", (8193, 2))))
+
+
+def test_the_head_of_a_picture_is_known_without_its_pixels() -> None:
+    data = encoded(Image.fromarray(np.kron(RED_BLUE, WAVES)), "JPEG")
+    assert picture_head(data[:900]) == PictureHead("JPEG", 6 * 32, 4 * 32)
+    for bad in (b"", b"hello, this is no picture"):
+        with pytest.raises(PictureError):
+            picture_head(bad)
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:

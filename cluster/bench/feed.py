@@ -18,7 +18,7 @@ from cluster.demo.items import Item, feed_items
 from shared.bitstream.container import Container
 from shared.errors import SidewireError
 from shared.feed import FeedError
-from shared.pictures import Picture
+from shared.pictures import Picture, picture_head
 
 __all__ = ["BenchFeed", "prepare_feed", "synthetic_picture"]
 
@@ -91,9 +91,9 @@ def _pixels(image: bytes) -> int:
     except SidewireError:
         pass
     try:
-        with Image.open(io.BytesIO(image)) as picture:
-            return picture.width * picture.height
-    except OSError:
+        head = picture_head(image)
+        return head.width * head.height
+    except SidewireError:
         return 0
 
 

@@ -19,8 +19,8 @@ from cluster.demo.items import Item
 from cluster.demo.pipe import FeedPipe
 from receiver.viewer.desk import Controls, Desk, Sending
 from receiver.viewer.posts import Origin
-from shared.errors import PictureError
-from shared.pictures import picture_from_bytes, write_atomically
+from shared.errors import SidewireError
+from shared.pictures import picture_from_bytes, picture_head, write_atomically
 
 __all__ = ["ChosenWords", "Newsroom", "choose_words"]
 
@@ -208,15 +208,14 @@ class Newsroom(Desk):
     def _original(self, seq: int, image: bytes) -> str:
         """Write it for the page; its file in the gallery, empty where it is no picture."""
         try:
-            with Image.open(io.BytesIO(image)) as opened:
-                ending = SHOWN.get(opened.format or "", "")
+            ending = SHOWN.get(picture_head(image).format, "")
             if not ending:
                 file = io.BytesIO()
                 Image.fromarray(picture_from_bytes(image)).save(file, "PNG", compress_level=1)
                 image, ending = file.getvalue(), "png"
             else:
                 picture_from_bytes(image)
-        except (PictureError, OSError):
+        except SidewireError:
             return ""
         name = f"{ORIGINALS}/{seq}.{ending}"
         write_atomically(self._gallery / name, image)

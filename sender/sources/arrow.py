@@ -1,6 +1,6 @@
 """Arrow IPC as a feed: the file format, the stream format, and a stream that comes through a pipe.
 
-The schema is :mod:`shared.feed`'s. A record batch is the least that can be read at once; only chosen
+The schema is :mod:`shared.feed_schema`'s. A record batch is the least that can be read at once; only chosen
 columns are unpacked, the others' bytes are passed over as they are.
 """
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from shared.feed import BATCH_ROWS, READ_ERRORS, FeedError, FeedRow, batch_rows, present_columns
+from shared.feed_rows import with_raw_captions
 
 __all__ = ["ArrowFeed", "ArrowPipe"]
 
@@ -29,7 +30,7 @@ def _options(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> 
 
 def _rows(place: Path | str, batches: Iterator[pa.RecordBatch], start: int) -> Iterator[FeedRow]:
     try:
-        for batch in batches:
+        for batch in map(with_raw_captions, batches):
             if start < batch.num_rows:
                 batch.validate(full=True)  # an offset out of bounds would be read as it stands
             for first in range(start, batch.num_rows, BATCH_ROWS):

@@ -1,7 +1,7 @@
 """A feed by its name, as numbered pictures or as numbered captions.
 
 =============================================  ====================================================
-``photos.parquet``, a folder of such files     :mod:`shared.feed`
+``photos.parquet``, a folder of such files     :mod:`shared.feed`; its columns :mod:`shared.feed_schema`
 ``.arrow``, ``.arrows``, ``.ipc``, ``.feather``  the same columns in Arrow's IPC file or stream format
 a folder of pictures                           :mod:`sender.sources.folder`
 ``-``                                          an Arrow IPC stream on standard input
@@ -80,11 +80,13 @@ def read_pictures(
         repeated; from the iterator, a row cannot be read. LimitError: a number is negative, or
         (from the iterator) a file is too big.
     """
+    opened = _open(feed, PICTURE_COLUMNS if told is None else CAPTION_COLUMNS)
+    if isinstance(opened, PictureFolder):
+        opened.tell_passed_over()
+    rows = _numbered(opened, start, repeat)
     if told is None:
-        rows = _numbered(_open(feed, PICTURE_COLUMNS), start, repeat)
         return (SourcePicture(seq, row.id, row.image) for seq, row in rows)
     which = _at_least_zero("which", told)
-    rows = _numbered(_open(feed, CAPTION_COLUMNS), start, repeat)
     return (SourcePicture(n, row.id, row.image, _chosen(row.captions, which)) for n, row in rows)
 
 
