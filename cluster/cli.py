@@ -14,6 +14,7 @@ from cluster.commands import actors, bench, demo, evidence, receiving, sending
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from shared.bitstream.container import Container
@@ -38,6 +39,22 @@ Exit codes: 0 done, 1 bad input or something was refused,
 2 a wrong command line or setting, 3 stored state is damaged,
 4 stopped in order with work left for the next start.""",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"sidewire {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and end."),
+    ] = False,
+) -> None:
+    """Options of the command itself; its help is the app's own."""
 
 
 def _described(container: Container) -> dict[str, str | int]:
