@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster.commands import actors, bench, demo, evidence, receiving, sending
+from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
+from shared.systems.catalogue import systems
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from shared.bitstream.container import Container
@@ -40,6 +43,22 @@ Exit codes: 0 done, 1 bad input or something was refused,
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"sidewire {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and end."),
+    ] = False,
+) -> None:
+    """Options of the command itself; its help is the app's own."""
+
+
 def _described(container: Container) -> dict[str, str | int]:
     """What a container says of itself, for printing; a short one's check shows only when it is decoded."""
     from shared.systems.catalogue import stream_name  # noqa: PLC0415
@@ -61,7 +80,10 @@ def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, in nearly any format.")],
     target: Annotated[Path, typer.Argument(metavar="OUT.swi", help="The stream to write.")],
     codec: Annotated[
-        str, typer.Option(help="See [bold]sidewire doctor[/] for the names.")
+        str,
+        typer.Option(
+            help="See [bold]sidewire doctor[/] for the names.", autocompletion=offered(codec_names)
+        ),
     ] = "base",
     quality: Annotated[
         int | None,
@@ -112,7 +134,9 @@ def preview(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, in nearly any format.")],
     size: Annotated[int, typer.Option("--bytes", min=1, help="Bytes at most, header and all.")],
     out: Annotated[Path | None, typer.Option(help="File for the preview's bytes.")] = None,
-    codec: Annotated[str, typer.Option(help="Whose ladder is used.")] = "base",
+    codec: Annotated[
+        str, typer.Option(help="Whose ladder is used.", autocompletion=offered(systems))
+    ] = "base",
     json: Json = False,
 ) -> None:
     """Put a picture into thirty to a few hundred bytes, for JSON as text; [bold]decode --text[/] shows it."""
@@ -149,7 +173,8 @@ def decode(
         str | None,
         typer.Option(
             help="Decode with this one, where several decode the stream: ssa or none."
-            " [dim]default: the one that the stream names[/]"
+            " [dim]default: the one that the stream names[/]",
+            autocompletion=offered(systems),
         ),
     ] = None,
     bundle: BundleFolder = None,

@@ -18,12 +18,12 @@ from shared.codecs.loading import load_bundle, load_parts
 from shared.codecs.parts import DECODER, ENCODER
 from shared.errors import SidewireError
 from shared.networks.precision import default_device, default_precision
+from shared.version import VERSION
 
 __all__ = ["Examination", "Weights", "examine", "print_examination"]
 
-#: Packages whose versions decide what the project does.
+#: Packages of others whose versions decide what the project does.
 PACKAGES = (
-    "sidewire",
     "torch",
     "compressai",
     "constriction",
@@ -102,7 +102,7 @@ def examine() -> Examination:
         cores=len(os.sched_getaffinity(0)),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         precision=default_precision().value,
-        packages={package: _version(package) for package in PACKAGES},
+        packages={"sidewire": VERSION, **{package: _version(package) for package in PACKAGES}},
         codecs=codec_names(),
         weights=tuple(_weights(folder) for folder in folders),
         not_measured=NOT_MEASURED,

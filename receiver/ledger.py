@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,10 +178,15 @@ class Ledger:
 
     # Ends
 
-    def number(self, ends: Sequence[End]) -> list[Delivery]:
-        """Deliveries of those ends that a sink hears of, with the offsets that they will have."""
+    def number(self, ends: Sequence[End], zero: float = 0.0) -> list[Delivery]:
+        """Deliveries of those ends that a sink hears of, with the offsets that they will have.
+
+        Args:
+            zero: when the receiver's clock stood at 0, in seconds since 1970.
+        """
         heard = [end for end in ends if end.frame_ended or end.picture_made]
-        return [_delivery(offset, end) for offset, end in enumerate(heard, start=self._next_offset)]
+        numbered = enumerate(heard, start=self._next_offset)
+        return [_delivery(offset, end, zero) for offset, end in numbered]
 
     def commit(
         self,
@@ -293,7 +299,11 @@ def _kept_row(frame: Frame | None, until: float) -> tuple[object, ...]:
     return (key.stream_id, key.epoch, key.seq, until, frame.content_id, frame.name, frame.container)
 
 
-def _delivery(offset: int, end: End) -> Delivery:
+def _at(zero: float, moment: float | None) -> datetime | None:
+    return None if moment is None else datetime.fromtimestamp(zero + moment, UTC)
+
+
+def _delivery(offset: int, end: End, zero: float) -> Delivery:
     frame = end.frame
     used = end.caption if end.picture_made else None
     return Delivery(
@@ -307,6 +317,9 @@ def _delivery(offset: int, end: End) -> Delivery:
         picture=end.picture,
         media_type=end.media_type,
         reason=end.reason,
+        container=frame.container if frame else b"",
+        received_at=_at(zero, frame.arrived_at) if frame else None,
+        decoded_at=_at(zero, end.decoded_at),
     )
 
 

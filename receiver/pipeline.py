@@ -249,8 +249,9 @@ class Pipeline:
             self._observer.decoding(tasks)
             results = await self._pool.decode(tasks)
             self._observer.decoded(tasks)
+            now = self._now()
             for work, result in zip(live, results, strict=True):
-                self._end(work.session, ends_of(work.decode, result))
+                self._end(work.session, ends_of(work.decode, result, now))
         self._decoding -= len(batch)
 
     def _expired(self, work: Work) -> bool:
@@ -308,7 +309,7 @@ class Pipeline:
 
     def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> None:
         """Store outputs first, then the facts; runs in the storage thread."""
-        deliveries = self._ledger.number(ends)
+        deliveries = self._ledger.number(ends, time.time() - self._now())
         if deliveries:
             self._sink.write(deliveries)
             reached("gateway.after_output")
@@ -328,8 +329,10 @@ class Pipeline:
                 log.warning("kept containers are not purged: %s", error)
 
 
-def ends_of(decode: Decode, result: DecodeResult | DecodeFailure) -> list[End]:
-    """What a decoder's answer means: the end of the frame, of the caption, or of both."""
+def ends_of(
+    decode: Decode, result: DecodeResult | DecodeFailure, now: float | None = None
+) -> list[End]:
+    """What a decoder's answer means, that came now: the end of the frame, of the caption, or of both."""
     task = decode.task
     if isinstance(result, DecodeFailure):
         return _failed(decode, wire.DISPOSITION_REJECTED, result.reason)
@@ -349,6 +352,7 @@ def ends_of(decode: Decode, result: DecodeResult | DecodeFailure) -> list[End]:
         caption=task.caption,
         picture=result.picture,
         media_type=result.media_type,
+        decoded_at=now,
     )
     return [end]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
@@ -33,6 +32,7 @@ from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
 from shared.errors import SidewireError, WorkLeftError, first_of
 from shared.locks import only_one
+from shared.version import VERSION
 from shared.wire.channels import server_options
 from shared.wire.v1.types_pb2 import CodecId
 
@@ -85,7 +85,7 @@ def _listen(settings: ReceiveSettings) -> Listen:
         credentials=security.credentials,
         options=server_options(settings.limits),
         reflection=settings.reflection,
-        server=f"sidewire {version('sidewire')}",
+        server=f"sidewire {VERSION}",
     )
 
 

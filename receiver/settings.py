@@ -76,7 +76,8 @@ class ReceiveSettings(Settings):
 
     decoder: Annotated[
         Literal["processes", "ray", "benchmark-noop", "benchmark-echo"],
-        Flag(metavar="<processes|ray>"),  # benchmark-* make no pictures
+        # benchmark-* make no pictures
+        Flag(metavar="<processes|ray>", offers=lambda: ("processes", "ray")),
     ] = Field("processes", description="what decodes: processes of this machine, or ray")
     decoder_processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.wire.v1.types_pb2 import (
     DISPOSITION_DECODED_NO_TEXT,
@@ -119,6 +120,7 @@ class End:
         caption: the caption that was used or that ended.
         picture, media_type: what a decoder made.
         reason: one line, for rejected and expired ones.
+        decoded_at: on the receiver's clock, in seconds; None where nothing was decoded.
     """
 
     key: Key
@@ -131,6 +133,7 @@ class End:
     picture: bytes = b""
     media_type: str = ""
     reason: str = ""
+    decoded_at: float | None = None
 
     @property
     def picture_made(self) -> bool:
@@ -158,6 +161,9 @@ class Delivery:
         offset: the ledger's number for it; rises by one, never used twice.
         picture: a picture file, or empty where there is none (rejected, expired, no-op decoder).
         caption: the words it was decoded with; None without.
+        container: the frame's blob; empty where the sender had none.
+        received_at: when the frame came; None for one that a late caption has brought back.
+        decoded_at: when the picture came back from its decoder; None where there is none.
     """
 
     offset: int
@@ -170,3 +176,6 @@ class Delivery:
     picture: bytes
     media_type: str
     reason: str
+    container: bytes = b""
+    received_at: datetime | None = None
+    decoded_at: datetime | None = None

@@ -11,6 +11,7 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from shared.errors import WorkLeftError
 from shared.wire.channels import client_channel
 from shared.wire.positions import Positions
 
-__all__ = ["publish", "run_captions"]
+__all__ = ["Published", "publish", "run_captions"]
 
 log = logging.getLogger("sidewire.captions")
 
@@ -34,6 +35,26 @@ AHEAD = 4096
 CHUNK = 64
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a run of ``captions`` did.
+
+    Attributes:
+        epoch: that the captions were published in.
+        captions: of this run, by how they ended.
+        ended_before: captions of the epoch that had ended when the run began.
+        connections: that it took.
+        seconds: from the first attach to the last end.
+    """
+
+    stream_id: str
+    epoch: int
+    captions: Counter[str]
+    ended_before: int
+    connections: int
+    seconds: float
 
 
 async def chunks(items: Iterator[T], size: int) -> AsyncIterator[list[T]]:
@@ -68,8 +89,8 @@ class Publisher:
             progressed=self._room.set,
         )
 
-    async def run(self) -> Counter[str]:
-        """Send until every caption has ended; how many ended how.
+    async def run(self) -> Published:
+        """Send until every caption has ended.
 
         Raises:
             EpochOverError: begin again. WireError, SidewireError: see :class:`sender.link.Link`.
@@ -84,7 +105,15 @@ class Publisher:
             for task in (reading, sending):
                 task.cancel()
             await asyncio.gather(reading, sending, return_exceptions=True)
-        return self._link.dispositions
+        link = self._link
+        return Published(
+            stream_id=link.stream_id,
+            epoch=link.epoch,
+            captions=link.dispositions,
+            ended_before=self._started.result().count,
+            connections=link.connections,
+            seconds=link.seconds,
+        )
 
     @property
     def left(self) -> int:
@@ -140,7 +169,7 @@ def _within(caption: SourceCaption) -> Words:
     return Words(caption.seq, caption.content_id, caption.text)
 
 
-async def publish(settings: CaptionSettings, times: Sequence[float] | None = None) -> Counter[str]:
+async def publish(settings: CaptionSettings, times: Sequence[float] | None = None) -> Published:
     """Send every caption of the feed, through lost connections and new epochs, until all have ended.
 
     Args:
@@ -172,8 +201,8 @@ async def publish(settings: CaptionSettings, times: Sequence[float] | None = Non
             ) from None
 
 
-def run_captions(settings: CaptionSettings, times: Sequence[float] | None = None) -> Counter[str]:
-    """The command; how many captions ended how.
+def run_captions(settings: CaptionSettings, times: Sequence[float] | None = None) -> Published:
+    """The command.
 
     Args:
         times: see :class:`Publisher`.

@@ -7,13 +7,13 @@ from one thread.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 
 from shared.database import Database, Kind, sealed
 from shared.errors import SidewireError
 
-__all__ = ["Journal", "Outgoing", "Place"]
+__all__ = ["Journal", "MadeWith", "Outgoing", "Place"]
 
 SCHEMA = """
 CREATE TABLE place (
@@ -25,10 +25,16 @@ CREATE TABLE frames (
     container BLOB NOT NULL, reason TEXT NOT NULL, crc32c INTEGER NOT NULL
 );
 """
+#: Journals that were begun without it are given it with the next frames.
+MADE_WITH = """
+CREATE TABLE IF NOT EXISTS made_with (
+    name TEXT PRIMARY KEY, value TEXT NOT NULL, crc32c INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
 JOURNAL = Kind(
     "journal",
     version=1,
-    schema=SCHEMA,
+    schema=SCHEMA + MADE_WITH,
     advice="nothing is sent from it. Move it away, with its -wal, to send the feed from the start in a"
     " new epoch",
 )
@@ -67,6 +73,27 @@ class Place:
     complete: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MadeWith:
+    """What frames are made from and with, as people say it; empty where nothing was asked for."""
+
+    feed: str
+    repeat: str
+    codec: str
+    quality: str
+    bundle: str
+
+    def changes(self, now: MadeWith) -> str:
+        """What is different now, in one line; empty where nothing is."""
+        pairs = ((one.name, getattr(self, one.name), getattr(now, one.name)) for one in fields(now))
+        changed = (
+            f"{name} was {before or 'not given'} and is {after or 'not given'}"
+            for name, before, after in pairs
+            if before != after
+        )
+        return ", ".join(changed)
+
+
 class Journal:
     """One stream's journal.
 
@@ -78,6 +105,8 @@ class Journal:
         self.path = path
         self._stream_id = stream_id
         self._database = Database(path, JOURNAL)
+        #: Of the frames that are added next, where that is not in the file yet.
+        self._next_with: MadeWith | None = None
         with self._database.opening():
             found = self.place().stream_id
             if found != stream_id:
@@ -101,6 +130,21 @@ class Journal:
         """Every frame that no ack has named, in order."""
         return [Outgoing(*row) for row in self._database.rows("SELECT * FROM frames ORDER BY seq")]
 
+    def made_with(self) -> MadeWith | None:
+        """What the newest frames were made with; None where there were none, or nobody said."""
+        with self._database.watched():
+            kept = self._database.connection.execute(
+                "SELECT 1 FROM sqlite_schema WHERE name='made_with'"
+            ).fetchone()
+        found = dict(self._database.rows("SELECT * FROM made_with")) if kept else {}
+        if not found:
+            return None
+        return MadeWith(**{one.name: found.get(one.name, "") for one in fields(MadeWith)})
+
+    def go_on_with(self, made_with: MadeWith) -> None:
+        """Note this with the next frame that is added."""
+        self._next_with = made_with
+
     def enter(self, epoch: int, session_id: str) -> None:
         """The receiver has said which epoch and session this is."""
         with self._database.transaction():
@@ -119,6 +163,13 @@ class Journal:
                 [sealed(*astuple(frame)) for frame in frames],
             )
             self._put(replace(self.place(), next_seq=frames[-1].seq + 1))
+            if self._next_with is not None:
+                database.execute(MADE_WITH)
+                database.executemany(
+                    "INSERT OR REPLACE INTO made_with VALUES (?,?,?)",
+                    [sealed(*one) for one in asdict(self._next_with).items()],
+                )
+        self._next_with = None
 
     def forget(self, seqs: Iterable[int]) -> None:
         """Frames that an ack has named."""

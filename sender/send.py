@@ -8,17 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 from collections import Counter
 from multiprocessing.process import BaseProcess
 
 from sender.captions import run_captions
+from sender.codecs import SEALED, check_codec
 from sender.encoders import EncoderPool, Encoders, SealedPool
-from sender.journal import Journal
+from sender.journal import Journal, MadeWith
 from sender.sender import Progress, Sender, Sent, quiet
 from sender.settings import CaptionSettings, SendSettings
 from sender.sources import default_stream_id
+from sender.sources.reading import STANDARD_INPUT
 from shared.errors import SidewireError, WorkLeftError
 from shared.locks import only_one
 from shared.workers import stay_with_parent
@@ -32,11 +35,19 @@ LOG_FORMAT = "sidewire: %(message)s"
 
 def make_encoders(settings: SendSettings) -> Encoders:
     """The encoders that the settings ask for."""
-    if settings.codec == "sealed":
+    if settings.codec == SEALED:
         return SealedPool(settings.ahead)
     return EncoderPool(
         settings.codec, settings.quality, settings.processes, settings.ahead, settings.bundle
     )
+
+
+def made_with(settings: SendSettings) -> MadeWith:
+    """What frames are made with under these settings, for the journal."""
+    feed = settings.feed if settings.feed == STANDARD_INPUT else os.path.abspath(settings.feed)
+    quality = "" if settings.quality is None else str(settings.quality)
+    bundle = "" if settings.bundle is None else os.path.abspath(settings.bundle)
+    return MadeWith(feed, str(settings.repeat), settings.codec, quality, bundle)
 
 
 async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
@@ -47,24 +58,37 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
 
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first; the journal has what is left.
+        UnknownCodecError: no such codec; nothing else was looked at.
         SidewireError: the feed, the journal or the receiver refuses, with what to do.
     """
+    check_codec(settings.codec, settings.bundle)
     stream_id = settings.stream or default_stream_id(settings.feed)
     folder = settings.state_folder(stream_id)
     with only_one(folder):
         journal = Journal(folder / "journal.sqlite", stream_id)
         try:
-            place = journal.place()
+            place, before, now = journal.place(), journal.made_with(), made_with(settings)
+            changes = before.changes(now) if before else ""
             if place.complete and not settings.again:
                 log.warning(
-                    "all of stream %r was acked before (state in %s): nothing was sent; --again sends"
+                    "all of stream %r was acked before (state in %s): nothing was sent%s; --again sends"
                     " it once more",
                     stream_id,
                     folder,
+                    f" although {changes}" if changes else "",
                 )
                 return Sent(stream_id, place.epoch, Counter(), (), 0, 0, 0.0)
             if place.complete:
                 journal.restart()
+            elif changes:
+                log.warning(
+                    "stream %r goes on at number %d with other settings: %s; what was encoded before"
+                    " stays as it is",
+                    stream_id,
+                    place.next_seq,
+                    changes,
+                )
+            journal.go_on_with(now)
             return await _send(settings, journal, progress)
         finally:
             journal.close()

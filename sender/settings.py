@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from sender.codecs import sendable
 from shared.settings import (
     ADDRESS,
     TLS,
@@ -181,7 +182,9 @@ class SendSettings(CallerSettings):
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
 
-    codec: Annotated[str, Flag()] = Field("base", description="what encodes, see sidewire doctor")
+    codec: Annotated[str, Flag(offers=sendable)] = Field(
+        "base", description="what encodes, see sidewire doctor"
+    )
     quality: Annotated[int | None, Flag("-q", unset="the middle one")] = Field(
         None, ge=0, description="0 is the smallest stream"
     )

@@ -73,17 +73,18 @@ class CaptionLink(Link[Words]):
         self._ttl = duration(ttl)
         self._started = started
         self._progressed = progressed
-        self._epoch = 0
+        #: Of the session; 0 before the first.
+        self.epoch = 0
         #: Captions by how they ended.
         self.dispositions: Counter[str] = Counter()
 
     def request(self) -> control_pb2.OpenSessionRequest:
         return control_pb2.OpenSessionRequest(
-            stream_id=self.stream_id, channel=self.channel, epoch=self._epoch
+            stream_id=self.stream_id, channel=self.channel, epoch=self.epoch
         )
 
     async def opened(self, standing: Standing) -> None:
-        self._epoch = standing.epoch
+        self.epoch = standing.epoch
         self.window.largest = standing.limits.caption_bytes
         if not self._started.done():
             self._started.set_result(standing.positions)

@@ -7,7 +7,7 @@ Built directly, a settings class takes its arguments and looks at nothing else.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -77,12 +77,14 @@ class Flag:
         metavar: what to write behind it, where its type does not say that.
         panel: heading that it is listed under.
         unset: what its default comes to, where that is not a value.
+        offers: values that a shell is to offer; one of a choice's values is offered without it.
     """
 
     short: str = ""
     metavar: str = ""
     panel: str = ""
     unset: str = ""
+    offers: Callable[[], Iterable[str]] | None = None
 
 
 #: How a flag says that it takes an address.

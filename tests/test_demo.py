@@ -88,6 +88,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "processes",
     )
     assert "index.html" in run.stdout
+    assert run.stderr.startswith("starting the receiver, its decoders and both senders\n")
     return folder / "report"
 
 

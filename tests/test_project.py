@@ -46,7 +46,7 @@ def test_the_bitstream_needs_no_training_library() -> None:
 def test_an_installed_wheel_works_outside_the_checkout(
     tmp_path: Path, kodak: dict[str, Picture]
 ) -> None:
-    """Weights and demo pictures travel inside the wheel."""
+    """Weights, demo pictures and types travel inside the wheel."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     build = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
@@ -59,6 +59,7 @@ def test_an_installed_wheel_works_outside_the_checkout(
         "import cluster.cli, sys; from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED;"
         f"assert cluster.cli.__file__.startswith({str(site)!r}), cluster.cli.__file__;"
         "assert KODAK_FEED.exists() and NEWSWIRE_FEED.exists();"
+        "import sidewire; assert sidewire.load_codec('base').default_quality > 0;"
         "sys.argv = ['sidewire', 'encode', 'photo.png', 'photo.swi']; cluster.cli.main()"
     )
     run = subprocess.run(
@@ -71,3 +72,8 @@ def test_an_installed_wheel_works_outside_the_checkout(
     )
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "photo.swi").stat().st_size < 5000
+    packages = [path for path in site.iterdir() if (path / "__init__.py").exists()]
+    assert {path.name for path in packages} > {"sidewire", "sender", "receiver", "shared"}
+    assert all((path / "py.typed").exists() for path in packages)
+    assert (site / "sidewire" / "__init__.pyi").exists()
+    assert (site / "shared" / "wire" / "v1" / "types_pb2.pyi").exists()

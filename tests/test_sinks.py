@@ -284,6 +284,13 @@ def test_parquet_holds_every_column(tmp_path: Path) -> None:
         "reason": "",
         "media_type": "image/png",
         "image": b"pixels",
+        "bytes": len(b"container"),
+        "codec": None,
+        "quality": None,
+        "width": None,
+        "height": None,
+        "received_at": None,
+        "decoded_at": None,
     }
     assert rows[0] == first
     assert (rows[1]["disposition"], rows[1]["image"], rows[1]["reason"]) == (

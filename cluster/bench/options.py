@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, mo
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from cluster.bench.arrivals import ClosedLoop, Load, OpenLoop
+from sender.codecs import sendable
 from shared.settings import Count, Flag, Seconds, Settings, Share
 
 __all__ = ["BenchOptions", "CaptionLoad", "Size", "Slo", "counts"]
@@ -154,7 +155,7 @@ class BenchOptions(Settings):
     size: Annotated[SizeOption, Flag(panel=PICTURES)] = Field(
         Size(768, 512), description="width and height of synthetic pictures"
     )
-    codec: Annotated[str, Flag(panel=PICTURES)] = Field(
+    codec: Annotated[str, Flag(panel=PICTURES, offers=sendable)] = Field(
         "base", description="what encodes, see sidewire doctor; sealed for a feed of containers"
     )
     generator: Annotated[str, Flag(panel=PICTURES)] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +21,15 @@ from cluster.bench.senders import LoadSenders, Round
 from cluster.bench.watch import GatewayWatch
 from cluster.bench.workplace import BESIDE, LocalWorkplace, Spread, Workplace
 from cluster.demo.run import pool_of
+from cluster.progress import FramesEnded, Meter
 from receiver.decoders.worker import DecodingSettings, PictureFormat
+from receiver.observer import Observers
 from receiver.serve import Addresses, receive
 from receiver.settings import ReceiveSettings
 from sender.encode_worker import CodecSettings
 from shared.errors import SidewireError, first_of
 
-__all__ = ["Ground", "Measured", "measure_point"]
+__all__ = ["Ground", "Measured", "measure_point", "pictures_at_least"]
 
 
 @dataclass
@@ -46,14 +48,14 @@ class Ground:
 
     Attributes:
         folder: for ledger, journals and pictures.
-        say: prints a line.
+        meter: is told how far it is.
     """
 
     options: BenchOptions
     decoders: int
     feed: BenchFeed
     folder: Path
-    say: Callable[[str], None]
+    meter: Meter
 
     @property
     def pictures(self) -> Path | None:
@@ -67,7 +69,12 @@ class Ground:
 
     def tell(self, what: str) -> None:
         """How far it is."""
-        self.say(f"decoders: {self.decoders}, {what}")
+        self.meter.say(f"decoders: {self.decoders}, {what}")
+
+
+def pictures_at_least(options: BenchOptions, feed: BenchFeed) -> int:
+    """Pictures of all senders, those of the warm-up too, if the least number of repeats is enough."""
+    return options.senders * (len(feed.pixels) + options.repeats * feed.frames)
 
 
 async def measure_point(ground: Ground, namespace: str, measured: Measured) -> None:
@@ -89,7 +96,13 @@ async def measure_point(ground: Ground, namespace: str, measured: Measured) -> N
     try:
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(
-                receive(settings, stop, ready.set_result, pool=pool, observer=watch)
+                receive(
+                    settings,
+                    stop,
+                    ready.set_result,
+                    pool=pool,
+                    observer=Observers(watch, FramesEnded(ground.meter)),
+                )
             )
             try:
                 await _measure(ground, workplace, await ready, watch, measured)
@@ -138,6 +151,8 @@ async def _measure(
         ground.tell("warming up")
         await senders.round("warm-up", 1, ())
         while not _known(measured.repeats, ground.options):
+            if len(measured.repeats) >= ground.options.repeats:
+                ground.meter.expect(ground.options.senders * ground.feed.frames)
             measured.repeats.append(
                 await _repeat(ground, len(measured.repeats), senders, watch, bare)
             )

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,13 @@ from cluster.bench.feed import BenchFeed, prepare_feed
 from cluster.bench.options import BenchOptions, Slo
 from cluster.bench.peer import PeerSpeed, peer_speed
 from cluster.bench.peer_quality import peer_quality
-from cluster.bench.point import Ground, Measured, measure_point
+from cluster.bench.point import Ground, Measured, measure_point, pictures_at_least
 from cluster.bench.provenance import provenance
 from cluster.bench.report import Report, write_report
 from cluster.bench.result import BenchResult
 from cluster.bench.rows import FrameRow
 from cluster.bench.summary import Point, summarise
+from cluster.progress import Meter
 from shared.errors import SidewireError, WorkLeftError
 
 __all__ = ["run_bench"]
@@ -33,11 +34,11 @@ __all__ = ["run_bench"]
 T = TypeVar("T")
 
 
-def run_bench(options: BenchOptions, say: Callable[[str], None]) -> Report:
+def run_bench(options: BenchOptions, meter: Meter) -> Report:
     """The command: measure, and write the report to its folder.
 
     Args:
-        say: prints a line.
+        meter: is told how far it is.
 
     Raises:
         SidewireError: the feed, the baseline or the report's folder cannot be used, or a part cannot work.
@@ -52,7 +53,7 @@ def run_bench(options: BenchOptions, say: Callable[[str], None]) -> Report:
     found, stopped = Found(), False
     with tempfile.TemporaryDirectory(prefix="sidewire-bench-") as folder:
         try:
-            _measure(options, Path(folder), say, found)
+            _measure(options, Path(folder), meter, found)
         except (KeyboardInterrupt, asyncio.CancelledError):
             stopped = True
     if not found.points:
@@ -84,16 +85,17 @@ class Found:
         self.models |= measured.models
 
 
-def _measure(options: BenchOptions, folder: Path, say: Callable[[str], None], found: Found) -> None:
+def _measure(options: BenchOptions, folder: Path, meter: Meter, found: Found) -> None:
     feed = prepare_feed(options, folder)
+    meter.begin("measuring", len(options.decoders) * pictures_at_least(options, feed))
     for decoders in options.decoders:
         measured = Measured()
         try:
-            _point(Ground(options, decoders, feed, folder / str(decoders), say), measured)
+            _point(Ground(options, decoders, feed, folder / str(decoders), meter), measured)
         finally:
             if measured.repeats:
                 found.add(decoders, measured, options.slo)
-    found.peer = _peer(options, feed, say)
+    found.peer = _peer(options, feed, meter)
 
 
 def _point(ground: Ground, measured: Measured) -> None:
@@ -113,10 +115,10 @@ def _point(ground: Ground, measured: Measured) -> None:
                 decoders_stop(address, namespace)
 
 
-def _peer(options: BenchOptions, feed: BenchFeed, say: Callable[[str], None]) -> PeerSpeed | None:
+def _peer(options: BenchOptions, feed: BenchFeed, meter: Meter) -> PeerSpeed | None:
     if not options.references or options.codec == "sealed":
         return None
-    say("comparing with CompressAI")
+    meter.say("comparing with CompressAI")
     return _run(peer_speed(options.codec, options.quality, feed.path))
 
 

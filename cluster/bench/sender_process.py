@@ -169,7 +169,7 @@ def build_publisher() -> tuple[None, Callable[[CaptionPlan], Counter[str] | Side
     def answer(plan: CaptionPlan) -> Counter[str] | SidewireError:
         time.sleep(max(0.0, plan.start_at - time.monotonic()))
         try:
-            return run_captions(plan.settings, plan.times)
+            return run_captions(plan.settings, plan.times).captions
         except SidewireError as error:
             return error
 

@@ -28,8 +28,10 @@ def bench(context: typer.Context, json: Json = False) -> None:
 
         options = settings_of(context, BenchOptions)
         from cluster.bench.run import run_bench  # noqa: PLC0415
+        from cluster.progress import Meter  # noqa: PLC0415
 
-        report = run_bench(options, lambda line: typer.echo(line, err=True))
+        with Meter("pictures") as meter:
+            report = run_bench(options, meter)
     _print(report, options.out, json)
 
 

@@ -21,8 +21,10 @@ def demo(context: typer.Context, json: Json = False) -> None:
 
         options = settings_of(context, DemoOptions)
         from cluster.demo.run import run_demo  # noqa: PLC0415
+        from cluster.progress import Meter  # noqa: PLC0415
 
-        summary = run_demo(options, lambda line: typer.echo(line, err=json))
+        with Meter("pictures", shown=options.headless) as meter:
+            summary = run_demo(options, lambda line: typer.echo(line, err=json), meter)
     if summary is None:
         raise typer.Exit(EXIT_WORK_LEFT if options.headless else 0)
     print_result(summary.to_json(), json)

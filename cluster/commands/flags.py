@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.commands.completion import offered
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
@@ -90,9 +92,11 @@ def _flag(name: str, flag: Flag, field: FieldInfo, schema: dict[str, Any]) -> in
     names = [f"--{long}/--no-{long}" if default is True else f"--{long}"]
     if flag.short:
         names.append(flag.short)
+    offers = flag.offers or (lambda: value.get("enum", ()))
     option = typer.Option(
         *names,
         help=_help(field),
+        autocompletion=offered(offers),
         metavar=flag.metavar or _shape(value),
         show_default=flag.unset or default is not False,
         rich_help_panel=flag.panel or None,

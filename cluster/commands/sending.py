@@ -48,9 +48,20 @@ def captions(context: typer.Context, json: Json = False) -> None:
         settings = settings_of(context, CaptionSettings)
         from sender.captions import run_captions  # noqa: PLC0415
 
-        ended = run_captions(settings)
-    print_result(_by_end(ended), json)
-    if ended["REJECTED"]:
+        published = run_captions(settings)
+    count, before = published.captions.total(), published.ended_before
+    if before and not count:
+        typer.echo(
+            f"sidewire: all {before:,} captions of stream {published.stream_id!r} had ended before:"
+            " nothing was published",
+            err=True,
+        )
+    values: dict[str, Any] = {"stream": published.stream_id, "epoch": published.epoch}
+    values |= _by_end(published.captions)
+    values |= {"published": count, "ended_before": before, "connections": published.connections}
+    values["seconds"] = published.seconds
+    print_result(values, json)
+    if published.captions["REJECTED"]:
         raise typer.Exit(EXIT_BAD_INPUT)
 
 

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
-from sender.sources import read_captions, read_pictures
+from sender.sources import count_rows, read_captions, read_pictures
 from shared.feed import read_feed
 
-__all__ = ["Item", "feed_items"]
+__all__ = ["Item", "count_items", "feed_items"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,22 @@ def feed_items(feed: Path | None, limit: int | None, which: int) -> Iterator[Ite
     Raises:
         FeedError, LimitError: it cannot be read.
     """
-    feeds = [NEWSWIRE_FEED, KODAK_FEED] if feed is None else [feed]
-    items = (item for one in feeds for item in _items(one, which))
+    items = (item for one in _feeds(feed) for item in _items(one, which))
     return islice(items, limit)
+
+
+def count_items(feed: Path | None, limit: int | None) -> int:
+    """How many :func:`feed_items` gives.
+
+    Raises:
+        FeedError: it cannot be read.
+    """
+    count = sum(count_rows(str(one)) for one in _feeds(feed))
+    return count if limit is None else min(count, limit)
+
+
+def _feeds(feed: Path | None) -> Sequence[Path]:
+    return (NEWSWIRE_FEED, KODAK_FEED) if feed is None else (feed,)
 
 
 def _items(feed: Path, which: int) -> Iterator[Item]:

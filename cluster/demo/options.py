@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from receiver.viewer.desk import CaptionDelay, Controls, Rate
 from shared.settings import Count, Flag, Settings, Share
+from shared.systems.catalogue import systems
 
 __all__ = ["DemoOptions"]
 
@@ -25,7 +26,7 @@ class DemoOptions(Settings):
     feed: Annotated[Path | None, Flag(unset="the shipped ones")] = Field(
         None, description="a feed of any kind that send takes"
     )
-    codec: Annotated[str | None, Flag(unset="ssa")] = Field(
+    codec: Annotated[str | None, Flag(unset="ssa", offers=systems)] = Field(
         None, description="what encodes: ssa reads captions, none is its twin that does not"
     )
     quality: Annotated[int | None, Flag("-q", unset="1, or another codec's middle one")] = Field(

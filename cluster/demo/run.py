@@ -20,11 +20,12 @@ from cluster.actors.pool import RayPool
 from cluster.actors.receiving import pool_spec
 from cluster.actors.runtime import connected
 from cluster.demo.children import Child
-from cluster.demo.items import feed_items
+from cluster.demo.items import count_items, feed_items
 from cluster.demo.newsroom import Newsroom
 from cluster.demo.options import DemoOptions
 from cluster.demo.pipe import FeedPipe
 from cluster.demo.report import Summary, summarise, write_report
+from cluster.progress import FramesEnded, Meter
 from receiver.decoders.interface import DecoderPool
 from receiver.observer import Observer, Observers
 from receiver.serve import Addresses, make_pool, receive
@@ -71,10 +72,14 @@ class Demo:
 
     Args:
         say: prints a line.
+        meter: is told how far it is.
     """
 
-    def __init__(self, options: DemoOptions, folders: Folders, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: DemoOptions, folders: Folders, say: Callable[[str], None], meter: Meter
+    ) -> None:
         self._say = say
+        self._meter = meter
         self._options = options
         self._folders = folders
         codec = options.codec or CODEC
@@ -180,9 +185,10 @@ class Demo:
             await self._lab.stop()
 
     def _observer(self) -> Observer:
+        watching = [self._timeline, FramesEnded(self._meter)]
         if self._settings.decoder == "ray":
-            return Observers(self._timeline, GatewayMetrics(STREAM))
-        return self._timeline
+            watching.append(GatewayMetrics(STREAM))
+        return Observers(*watching)
 
     async def _start_lab(self) -> None:
         self.viewer.abilities = await self._lab.start()
@@ -212,6 +218,8 @@ class Demo:
                 group.create_task(send.result())
                 group.create_task(captions.result())
                 await until_attached(addresses.images)
+                if options.headless:
+                    self._meter.begin("replaying", count_items(options.feed, options.limit))
                 self.viewer.enter("running")
                 await self._newsroom.replay(*pipes)
         self.viewer.enter("over")
@@ -221,10 +229,13 @@ class Demo:
         await self.viewer.measured()
         summary = summarise(self.viewer)
         if self._options.report is not None:
-            for post in self._timeline.posts:
+            posts = self._timeline.posts
+            self._meter.begin("drawing the report", len(posts))
+            for post in posts:
                 with suppress(SidewireError):
                     await self.viewer.overlays(post.id)
                     await self.viewer.unguarded(post.id)
+                self._meter.advance()
             write_report(self._folders.gallery, self.viewer, summary)
         if summary.lost:
             raise SidewireError(f"{summary.lost} pictures have no end: please report this")
@@ -254,26 +265,31 @@ async def until_attached(address: str) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _run(options: DemoOptions, folders: Folders, say: Callable[[str], None]) -> Summary:
+async def _run(
+    options: DemoOptions, folders: Folders, say: Callable[[str], None], meter: Meter
+) -> Summary:
     this = asyncio.current_task()
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    return await Demo(options, folders, say).run()
+    return await Demo(options, folders, say, meter).run()
 
 
-def run_demo(options: DemoOptions, say: Callable[[str], None]) -> Summary | None:
+def run_demo(options: DemoOptions, say: Callable[[str], None], meter: Meter) -> Summary | None:
     """The command.
 
     Args:
         say: prints a line.
+        meter: is told how far a headless run is.
 
     Returns:
         None where it was stopped.
 
     Raises:
+        UnknownCodecError: no such codec.
         SidewireError: the feed or the report's folder cannot be used, or a part cannot work.
     """
     logging.basicConfig(format="sidewire: %(message)s", level=logging.WARNING)
+    system(options.codec or CODEC)  # before anything is started
     if next(feed_items(options.feed, 1, 0), None) is None:
         raise FeedError(f"{options.feed} holds no picture")
     with tempfile.TemporaryDirectory(prefix="sidewire-demo-") as folder:
@@ -283,10 +299,11 @@ def run_demo(options: DemoOptions, say: Callable[[str], None]) -> Summary | None
             gallery.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SidewireError(f"cannot write a report to {gallery}: {error.strerror}") from None
+        meter.say("starting the receiver, its decoders and both senders")
         ray = connected("", NAMESPACE) if options.decoder == "ray" else nullcontext()
         try:
             with suppress(KeyboardInterrupt, asyncio.CancelledError), ray:
-                return asyncio.run(_run(options, Folders(state, gallery), say))
+                return asyncio.run(_run(options, Folders(state, gallery), say, meter))
         finally:
             shutil.rmtree(gallery / ".staging", ignore_errors=True)
     return None

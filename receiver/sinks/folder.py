@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from receiver.sinks.facts import facts
@@ -57,4 +58,5 @@ def _stem(delivery: Delivery) -> str:
 
 
 def _description(delivery: Delivery) -> bytes:
-    return (json.dumps(facts(delivery), ensure_ascii=False, indent=2) + "\n").encode()
+    text = json.dumps(facts(delivery), ensure_ascii=False, indent=2, default=datetime.isoformat)
+    return f"{text}\n".encode()

@@ -29,6 +29,13 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("media_type", pa.string()),
         ("image", pa.binary()),
+        ("bytes", pa.uint32()),
+        ("codec", pa.string()),
+        ("quality", pa.uint8()),
+        ("width", pa.uint16()),
+        ("height", pa.uint16()),
+        ("received_at", pa.timestamp("us", tz="UTC")),
+        ("decoded_at", pa.timestamp("us", tz="UTC")),
     ]
 )
 #: Rows are large: a reader holds one group of them.

@@ -28,7 +28,7 @@ from shared.errors import LimitError
 from shared.feed import CAPTION_COLUMNS, PICTURE_COLUMNS, FeedRow
 from shared.wire.limits import STREAM_ID_LENGTH
 
-__all__ = ["default_stream_id", "read_captions", "read_pictures"]
+__all__ = ["count_rows", "default_stream_id", "read_captions", "read_pictures"]
 
 STANDARD_INPUT = "-"
 ARROW_SUFFIXES = frozenset({".arrow", ".arrows", ".ipc", ".feather"})
@@ -65,6 +65,15 @@ def _numbered(feed: Feed, start: int, repeat: int) -> Iterator[tuple[int, FeedRo
     if repeat == 1:
         return enumerate(feed.rows(start), start)
     return _rounds(feed, feed.count(), start, repeat)
+
+
+def count_rows(feed: str) -> int:
+    """How many rows a feed has; no picture is read.
+
+    Raises:
+        FeedError: it is missing, unreadable, or can be read only once.
+    """
+    return _open(feed, PICTURE_COLUMNS).count()
 
 
 def read_pictures(

@@ -21,7 +21,6 @@ from shared.codecs.interface import (
     Insight,
     StreamDecoder,
     ToldEncoder,
-    check_sides,
 )
 from shared.codecs.ladder import Ladder, Rung
 from shared.codecs.parts import Parts
@@ -32,7 +31,7 @@ from shared.networks.precision import ready
 from shared.networks.stages import Conditioning
 from shared.networks.tiling import Tile, tiles
 from shared.networks.transforms import Y_STRIDE, Z_STRIDE, Synthesis
-from shared.pictures import Picture
+from shared.pictures import Picture, check_picture
 from shared.text.interface import TextEncoder
 
 __all__ = ["TILE", "LatentDecoder", "LatentEncoder", "Terms", "ToldLatentEncoder"]
@@ -153,7 +152,7 @@ class LatentEncoder(Encoder):
     def _sealed(
         self, picture: Picture, level: int, caption: str | None, dead_zone: float = ROUNDING
     ) -> Encoded:
-        height, width = check_sides(picture)
+        height, width = check_picture(picture)
         header = Header(self.terms.container_id, self.terms.model_id, width, height, level)
         symbols = self.symbols(picture, level, caption, dead_zone)
         compress = partial(self.latent.compress, symbols, self.terms.ladder[level].row)

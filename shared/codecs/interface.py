@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import QualityError, SidewireError
-from shared.pictures import Picture, check_side
+from shared.pictures import Picture, check_picture
 from shared.systems.catalogue import TextPlacement
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "StreamDecoder",
     "TextPlacement",
     "ToldEncoder",
-    "check_sides",
     "encode",
 ]
 
@@ -90,18 +89,6 @@ class Insight:
     trust: float | None = None
 
 
-def check_sides(picture: Picture) -> tuple[int, int]:
-    """Height and width of a picture that may be encoded.
-
-    Raises:
-        LimitError: it may not.
-    """
-    height, width = picture.shape[:2]
-    check_side("width", width)
-    check_side("height", height)
-    return height, width
-
-
 class Levelled(ABC):
     """A half of a codec. ``qualities`` are its levels, coarsest first."""
 
@@ -117,9 +104,9 @@ class Levelled(ABC):
         """Height and width of a picture that may be encoded at this level.
 
         Raises:
-            QualityError, LimitError: it may not.
+            PictureError, LimitError, QualityError: it may not.
         """
-        height, width = check_sides(picture)
+        height, width = check_picture(picture)
         self.check_quality(quality)
         return height, width
 
@@ -138,7 +125,8 @@ class Encoder(Levelled):
         """Compress (H, W, 3) uint8 pixels.
 
         Raises:
-            QualityError: ``quality`` is none of ``qualities``. LimitError: a side is too long.
+            QualityError: ``quality`` is none of ``qualities``.
+            PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         """
 
 
@@ -150,7 +138,8 @@ class ToldEncoder(Levelled):
         """Compress (H, W, 3) uint8 pixels; without a caption, as if nothing was said.
 
         Raises:
-            QualityError: ``quality`` is none of ``qualities``. LimitError: a side is too long.
+            QualityError: ``quality`` is none of ``qualities``.
+            PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         """
 
 
@@ -161,7 +150,7 @@ def encode(encoder: AnyEncoder, picture: Picture, quality: int, caption: str | N
     """Compress with the caption at hand; it goes no further than a blind encoder's type.
 
     Raises:
-        QualityError, LimitError: see :class:`Encoder`.
+        QualityError, PictureError, LimitError: see :class:`Encoder`.
     """
     if isinstance(encoder, ToldEncoder):
         return encoder.encode_told(picture, quality, caption)

@@ -64,7 +64,8 @@ def preview(picture: Picture, limit: int, codec: str = "base") -> Preview:
     """The best preview of (H, W, 3) uint8 pixels in at most ``limit`` bytes.
 
     Raises:
-        SizeError: none is so small; it names the least that is. LimitError: a side is too long.
+        SizeError: none is so small; it names the least that is.
+        PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         UnknownCodecError: no codec of that name makes previews.
     """
     encoder = get_codec(codec).encoder

@@ -24,7 +24,13 @@ A file goes through these modules, one a concern:
 """
 
 from shared.pictures import plugins
-from shared.pictures.picture import LARGEST_SIDE, LUMA_WEIGHTS, Picture, check_side
+from shared.pictures.picture import (
+    LARGEST_SIDE,
+    LUMA_WEIGHTS,
+    Picture,
+    check_picture,
+    check_side,
+)
 from shared.pictures.reading import (
     PictureHead,
     picture_from_bytes,
@@ -38,6 +44,7 @@ __all__ = [
     "LUMA_WEIGHTS",
     "Picture",
     "PictureHead",
+    "check_picture",
     "check_side",
     "picture_from_bytes",
     "picture_head",

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from shared.errors import PictureError, SidewireError
-from shared.pictures.picture import Picture
+from shared.pictures.picture import Picture, check_picture
 
 __all__ = ["write_atomically", "write_picture"]
 
@@ -46,8 +46,10 @@ def write_picture(path: Path, picture: Picture) -> None:
     """Write pixels in the format that the file's ending names (``.png`` is lossless).
 
     Raises:
-        PictureError: unknown ending. SidewireError: the place cannot be written.
+        PictureError, LimitError: unknown ending, or see :func:`check_picture`.
+        SidewireError: the place cannot be written.
     """
+    check_picture(picture)
     suffix = path.suffix.lower()
     name = Image.registered_extensions().get(suffix)
     if name is None or name not in Image.SAVE:

@@ -38,6 +38,11 @@ class Positions:
         """How many separate ranges lie above ``cumulative``."""
         return len(self._starts)
 
+    @property
+    def count(self) -> int:
+        """How many numbers are in it."""
+        return sum(end - start for start, end in self.spans())
+
     def spans(self) -> Iterator[tuple[int, int]]:
         """Half-open spans, the one from 0 first (it may be empty)."""
         yield 0, self.cumulative

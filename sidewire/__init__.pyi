@@ -1,0 +1,40 @@
+from receiver.serve import Addresses as Addresses
+from receiver.serve import receive as receive
+from receiver.settings import ReceiveSettings as ReceiveSettings
+from sender.captions import Published as Published
+from sender.captions import publish as publish
+from sender.send import Sent as Sent
+from sender.send import send as send
+from sender.settings import CaptionSettings as CaptionSettings
+from sender.settings import SendSettings as SendSettings
+from shared.codecs import Codec as Codec
+from shared.codecs import Decoded as Decoded
+from shared.codecs import Decoder as Decoder
+from shared.codecs import Encoded as Encoded
+from shared.codecs import codec_names as codec_names
+from shared.codecs import get_codec as get_codec
+from shared.codecs import load_codec as load_codec
+from shared.codecs import load_decoder as load_decoder
+from shared.codecs import load_encoder as load_encoder
+from shared.codecs.preview import Preview as Preview
+from shared.codecs.preview import picture_of as picture_of
+from shared.codecs.preview import preview as preview
+from shared.errors import BundleError as BundleError
+from shared.errors import ContainerError as ContainerError
+from shared.errors import CorruptStreamError as CorruptStreamError
+from shared.errors import LimitError as LimitError
+from shared.errors import ModelMismatchError as ModelMismatchError
+from shared.errors import PictureError as PictureError
+from shared.errors import QualityError as QualityError
+from shared.errors import SidewireError as SidewireError
+from shared.errors import SizeError as SizeError
+from shared.errors import StorageError as StorageError
+from shared.errors import UnknownCodecError as UnknownCodecError
+from shared.errors import WorkLeftError as WorkLeftError
+from shared.pictures import Picture as Picture
+from shared.pictures import picture_from_bytes as picture_from_bytes
+from shared.pictures import read_picture as read_picture
+from shared.pictures import write_picture as write_picture
+
+__all__: list[str]
+__version__: str
