@@ -154,7 +154,7 @@ def test_what_is_charged_is_what_a_container_costs(kodak: dict[str, Picture]) ->
 JOINT = {
     "name": "joint",
     "system": "ssa",
-    "size": {"g_s": {"levels": 2, "coarse_blocks": 4}},
+    "size": {"g_s": {"levels": 2, "scales": [4, 4], "coarse": 320, "coarse_blocks": 4}},
     "learns": ["g_a", "g_s"],
     "steps": 3,
     "learning_rate": 3e-3,

@@ -165,7 +165,7 @@ def fit_trust(
         optimiser.step()
         with torch.no_grad():
             steep.clamp_(1.0, 200.0)
-    return float(steep), float(threshold)
+    return steep.item(), threshold.item()
 
 
 def _interpolate(errors: Tensor, trust: Tensor) -> Tensor:
