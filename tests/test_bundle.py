@@ -46,9 +46,9 @@ def test_shipped_bundles_are_whole_and_small() -> None:
     sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
     assert max(sizes) <= 16 * MEGABYTE
     assert sum(sizes) <= 96 * MEGABYTE
-    stream = load_bundle(shipped_bundle("base-1")).manifest
+    stream = load_bundle(shipped_bundle("base")).manifest
     assert isinstance(stream, Manifest)
-    assert stream.codec == "base-1"
+    assert stream.codec == "base"
     for name in ("ssa", "none"):
         generator = load_bundle(shipped_bundle(name)).manifest
         assert isinstance(generator, Manifest)

@@ -277,7 +277,7 @@ def test_table_2_end_to_end(data: Path, tmp_path: Path) -> None:
         assert len(silent) == 1  # without words there is nothing to guard
     sections = json.loads((tmp_path / "ssa-table2.json").read_text())
     assert len(sections) == 5
-    assert "guard off, level 1, caption by caption, Kodak (2 pictures)" in sections[0]["title"]
+    assert "guard off, level 11, caption by caption, Kodak (2 pictures)" in sections[0]["title"]
     assert (tmp_path / "ssa-table2.md").read_text().count("| caption-5 |") == 2
 
 
@@ -289,8 +289,25 @@ def test_recipes_are_compared_as_far_as_they_are_there(data: Path, tmp_path: Pat
         shutil.copytree(shipped_bundle(shipped), wanted.joint / place)
     reproduce_command(wanted)
     extra, own = json.loads((tmp_path / "ssa-recipes.json").read_text())
-    assert [row["name"] for row in extra["rows"]] == ["nowhere", "base-1"]
-    assert [row["name"] for row in own["rows"]] == [f"{q}, decoder told nothing" for q in range(4)]
+    assert [row["name"] for row in extra["rows"]] == ["nowhere", "base"]
+    assert [row["name"] for row in own["rows"]] == [f"{q}, decoder told nothing" for q in range(16)]
+
+
+def test_the_worth_of_words_end_to_end(data: Path, tmp_path: Path) -> None:
+    reproduce_command(request("ssa-words", data, tmp_path))
+    rows = pq.read_table(tmp_path / "ssa-words-kodak.parquet").to_pylist()
+    own = [row for row in rows if row["codec"] == "ssa"]
+    assert {row["text"] for row in own} == {"none", "matched", "mismatched", "generic"}
+    # A level's stream is one, whatever is told; a preview's takes a few dozen bytes.
+    for picture, level in {(row["id"], row["quality"]) for row in own}:
+        sizes = {r["bytes"] for r in own if (r["id"], r["quality"]) == (picture, level)}
+        assert len(sizes) == 1
+        assert level < 16 or sizes.pop() < 100
+    (table,) = json.loads((tmp_path / "ssa-words.json").read_text())
+    assert len(table["rows"]) == 8 * 5
+    assert table["rows"][0]["name"] == "preview 1, own caption over none"
+    with Image.open(tmp_path / "ssa-words.png") as image:
+        assert image.width > 1000
 
 
 def test_masks_end_to_end(data: Path, tmp_path: Path) -> None:

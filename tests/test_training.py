@@ -195,7 +195,7 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
 
 
 def test_shipped_configurations_are_valid_and_the_ladder_rises() -> None:
-    for name in ("base", "tiny", "joint"):
+    for name in ("base", "tiny", "joint", "frozen"):
         recipe = read_recipe(CONFIGS / f"{name}.yaml")
         assert isinstance(recipe, RateDistortion)
         ladder = recipe.ladder(4)

@@ -72,7 +72,7 @@ def reproduce(
     ] = False,
     quality: Annotated[
         int, typer.Option("--quality", "-q", help="Level of table 2 and of the masks.")
-    ] = 1,
+    ] = 11,
     ssimulacra2_every: Every = 1,
     limit: Annotated[
         int | None, typer.Option(min=2, help="Only the first pictures of each feed.")

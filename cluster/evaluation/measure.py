@@ -23,6 +23,7 @@ from cluster.evaluation.examiner import Examiner, Measures
 from cluster.evaluation.rows import Failure, Levels, ResultRow
 from cluster.evaluation.texts import TextMode, Told, borrowed_from, told_in
 from shared.codecs import Codec, TextPlacement, codec_names, encode, get_codec
+from shared.codecs.halves import LatentEncoder
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
@@ -58,7 +59,10 @@ def _measure_level(task: Task, level: int, examiner: Examiner) -> list[ResultRow
     """One encoding, and a decoding for everything that is told; an encoder that reads it does so anew."""
     codec = open_codec(task.codec)
     rows = []
-    encoded, encode_ms = _timed(lambda: codec.encode(task.picture, level))
+    encoder = codec.encoder
+    # Preview levels stand behind the plain ones: they are no codec's choice but an evaluation's.
+    at = encoder.encode_at if isinstance(encoder, LatentEncoder) else codec.encode
+    encoded, encode_ms = _timed(lambda: at(task.picture, level))
     for told in task.told:
         caption = told.caption
         if codec.text.at_encoder:

@@ -49,7 +49,7 @@ class Request:
     variants: Path
     joint: Path
     train: bool = False
-    quality: int = 1
+    quality: int = 11
     ssimulacra2_every: int = 1
     limit: int | None = None
     jobs: int = 1

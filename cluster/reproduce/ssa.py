@@ -15,6 +15,7 @@ from cluster.reproduce.masks import look_at, write_figure
 from cluster.reproduce.stability import captions_in_turn, guarded, spread_and_gap
 from cluster.reproduce.tables import Section
 from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, entry_of, train_variant
+from cluster.reproduce.words import words
 from shared.bundle import MANIFEST_NAME
 from shared.errors import SidewireError
 from shared.feed import read_feed
@@ -23,7 +24,7 @@ from shared.pictures import picture_from_bytes
 __all__ = ["EVIDENCE"]
 
 #: Decodes the same symbols with the stream's own synthesis.
-STREAM = CodecEntry("base-1", "base-1")
+STREAM = CodecEntry("base", "base")
 #: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is, and the other recipe's,
 #: whose encoder never knew that there would be captions.
 AT_DECODER = "decoder"
@@ -124,4 +125,5 @@ EVIDENCE: dict[str, Evidence] = {
     "ssa-table2": table2,
     "ssa-recipes": recipes,
     "ssa-masks": masks,
+    "ssa-words": words,
 }

@@ -72,7 +72,7 @@ def configured(variant: Variant) -> GeneratorRecipe:
         "name": variant.ships_as or "ssa",
         "generator_text": variant.generator_text,
         "discriminator_text": variant.discriminator_text,
-        "guard": False,
+        "guard": None,
     }
     return GeneratorRecipe.model_validate(settings)
 
@@ -80,20 +80,10 @@ def configured(variant: Variant) -> GeneratorRecipe:
 def train_variant(variant: Variant, data: Path, folder: Path) -> None:
     """Train into ``folder/NAME``, continuing from the checkpoint in ``folder/NAME-run`` where there is one.
 
-    The first phase, squared error alone, asks no discriminator: a variant whose generator reads the same
-    as another's starts from that one's end of it, where it lies below ``folder`` already.
-
     Raises:
         SidewireError: there is no training data.
     """
-    run = folder / f"{variant.name}-run"
-    twins = [
-        folder / f"{other.name}-run" / "distortion.pt"
-        for other in (FULL, *VARIANTS)
-        if other is not variant and other.generator_text == variant.generator_text
-    ]
-    start = next((path for path in twins if path.exists()), None)
-    places = Places(data, run, folder / variant.name, start=start)
+    places = Places(data, folder / f"{variant.name}-run", folder / variant.name)
     try:
         configured(variant).carry_out(places)
     except FileNotFoundError as error:
