@@ -14,6 +14,7 @@ from cluster.commands import actors, bench, demo, evidence, receiving, sending
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
+from cluster.ending import leave
 
 if TYPE_CHECKING:
     from shared.bitstream.container import Container
@@ -259,4 +260,7 @@ def main() -> None:
     """Entry point of the ``sidewire`` script."""
     # gRPC's core writes lines of its own to standard error; what they say comes as our errors too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        leave(end)

@@ -8,11 +8,12 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import TypeVar
 
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
@@ -39,6 +40,8 @@ from shared.wire.v1.types_pb2 import CodecId
 __all__ = ["Addresses", "receive", "serve"]
 
 log = logging.getLogger("sidewire.receiver")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,9 @@ async def receive(
         stack.callback(sink.close)
         pool = pool or make_pool(settings)
         stack.push_async_callback(pool.close)
-        codecs = await pool.start()
+        codecs = await _unless(stop, pool.start())
+        if codecs is None:
+            return Left(0, 0)
         delivery = None
         if isinstance(sink, SubscriberSink):
             delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)
@@ -148,6 +153,18 @@ async def receive(
         stack.callback(gateway.close)
         ready(Addresses(*await gateway.start()))
         return await _run(gateway, stop, settings.drain_seconds)
+
+
+async def _unless(stop: asyncio.Event, start: Awaitable[T]) -> T | None:
+    """What comes of a start, which may have to wait; None where ``stop`` is set before."""
+    starting, stopping = asyncio.ensure_future(start), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return await starting if starting.done() else None
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
 
 
 async def _run(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> Left:

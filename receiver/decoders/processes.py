@@ -106,6 +106,9 @@ class ProcessPool(InspectingPool):
         assert isinstance(seen, Inspection)
         return seen
 
+    async def watch(self) -> None:
+        """A decoder that died is mended where it is asked."""
+
     async def close(self) -> None:
         """End all processes; call it when no batch is being decoded."""
         await asyncio.gather(*(decoder.stop() for decoder in self._decoders))
