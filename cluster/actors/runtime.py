@@ -34,7 +34,8 @@ ENVIRONMENT = {
 }
 #: Seconds in which something must listen at the address of a cluster.
 PROBE_SECONDS = 8.0
-#: Seconds that Ray may take to join a cluster whose address answers, or to start one.
+#: Seconds that Ray may take to join a cluster whose address answers, and to start one.
+JOIN_SECONDS = 30.0
 START_SECONDS = 90.0
 #: Tries to start a cluster again after it has ended.
 RESTARTS = 3
@@ -73,9 +74,11 @@ class Connection:
         Raises:
             ClusterError: nothing answers at the address, or Ray cannot be started.
         """
-        if not self.own:
+        if self.own:
+            self._wait(self._thread.submit(self._init), START_SECONDS)
+        else:
             self._wait(self._thread.submit(_probe, self._address), PROBE_SECONDS)
-        self._wait(self._thread.submit(self._init), START_SECONDS)
+            self._wait(self._thread.submit(self._init), JOIN_SECONDS)
 
     def restart(self) -> Future[None]:
         """Let go of a cluster of its own that has ended, and start another; from any thread.
