@@ -179,7 +179,7 @@ class Ledger:
 
     def number(self, ends: Sequence[End]) -> list[Delivery]:
         """Deliveries of those ends that a sink hears of, with the offsets that they will have."""
-        heard = [end for end in ends if end.frame_ended or end.picture_made]
+        heard = [end for end in ends if end.delivered]
         return [_delivery(offset, end) for offset, end in enumerate(heard, start=self._next_offset)]
 
     def commit(
@@ -295,7 +295,7 @@ def _kept_row(frame: Frame | None, until: float) -> tuple[object, ...]:
 
 def _delivery(offset: int, end: End) -> Delivery:
     frame = end.frame
-    used = end.caption if end.picture_made else None
+    used = end.caption if end.picture_made or end.words_beside else None
     return Delivery(
         offset=offset,
         key=end.key,

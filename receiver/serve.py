@@ -32,8 +32,10 @@ from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
+from shared.bitstream.container import Container
 from shared.errors import SidewireError, WorkLeftError, first_of
 from shared.locks import only_one
+from shared.systems.catalogue import stream_name
 from shared.wire.channels import server_options
 from shared.wire.v1.types_pb2 import CodecId
 
@@ -95,7 +97,7 @@ def _listen(settings: ReceiveSettings) -> Listen:
 def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecId]) -> Terms:
     return Terms(
         limits=settings.limits,
-        policy=JoinPolicy(settings.caption_wait, settings.mode == "refine"),
+        policy=JoinPolicy(settings.caption_wait, settings.mode == "refine", _reads(pool)),
         quota=settings.quota,
         caption_ttl=settings.caption_ttl,
         codecs=codecs,
@@ -104,6 +106,16 @@ def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecI
         gateways=settings.gateways,
         address=settings.self_address,
     )
+
+
+def _reads(pool: DecoderPool) -> Callable[[bytes], bool]:
+    """Whether a container's decoder reads words, as the pool is when it is asked."""
+
+    def reads(container: bytes) -> bool:
+        name = stream_name(Container.from_bytes(container).header.codec_id)
+        return all(one.text_encoder_id or one.name != name for one in pool.codecs)
+
+    return reads
 
 
 def _text_encoder(codecs: Sequence[CodecId]) -> str:
@@ -144,6 +156,9 @@ async def receive(
         codecs = await _unless(stop, pool.start())
         if codecs is None:
             return Left(0, 0)
+        for codec in pool.codecs:
+            if not codec.text_encoder_id:
+                log.info("streams of %s are decoded without words, and wait for none", codec.name)
         delivery = None
         if isinstance(sink, SubscriberSink):
             delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)

@@ -89,8 +89,8 @@ class RayPool(InspectingPool):
         Raises:
             SidewireError: a model cannot be loaded.
         """
-        roster = await self._join()
-        return [CodecId.FromString(one) for one in roster.codecs]
+        await self._join()
+        return self.codecs
 
     async def watch(self) -> None:
         """See :class:`DecoderPool`.
@@ -137,7 +137,7 @@ class RayPool(InspectingPool):
 
     # The cluster
 
-    async def _join(self) -> Roster:
+    async def _join(self) -> None:
         """Find or start the supervisor, and follow it."""
         self._lifeline = Lifeline.here()
         self._supervisor = start_supervisor(self._spec, self._namespace)
@@ -157,7 +157,6 @@ class RayPool(InspectingPool):
             asked = len(roster.decoders) + roster.coming
             why = Room.now(self._spec.gpus).why
             log.warning("%d decoders of %d, others start as room comes: %s", self.width, asked, why)
-        return roster
 
     async def _first_roster(self) -> Roster | SidewireError:
         asking: asyncio.Future[Any] = asyncio.ensure_future(self._supervisor.roster.remote(0))
@@ -324,6 +323,7 @@ class RayPool(InspectingPool):
     async def _apply(self, roster: Roster) -> None:
         async with self._change:
             self._roster = roster
+            self.codecs = [CodecId.FromString(one) for one in roster.codecs]
             self.width = max(1, len(roster.decoders))
             self._idle = [name for name in roster.decoders if name not in self._away]
             self._change.notify_all()

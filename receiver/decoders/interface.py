@@ -50,6 +50,9 @@ class DecoderPool(Protocol):
     width: int
     #: Most tasks in a batch.
     batch_limit: int
+    #: What it decodes now, since :meth:`start`: a newer generator may read words where an older one did
+    #: not. Empty for a pool that tells nothing by.
+    codecs: Sequence[CodecId] = ()
     #: Why nothing is decoded at present; empty while all is well.
     trouble: str = ""
 
