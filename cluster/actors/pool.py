@@ -36,6 +36,8 @@ WATCH_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 #: Seconds that finding or starting decoders may take after that.
 JOIN_SECONDS = 120.0
+#: Seconds between two times that a start of Ray is kept from our signals.
+SIGNAL_SECONDS = 0.05
 #: Seconds after which a start that waits for room says so.
 PATIENCE_SECONDS = 15.0
 
@@ -156,7 +158,8 @@ class RayPool(InspectingPool):
         if roster.coming:
             asked = len(roster.decoders) + roster.coming
             why = Room.now(self._spec.gpus).why
-            log.warning("%d decoders of %d, others start as room comes: %s", self.width, asked, why)
+            some = f"{len(roster.decoders)} of {asked} decoders (decoder_processes) run"
+            log.warning("%s, the others start as there is room: %s", some, why)
 
     async def _first_roster(self) -> Roster | SidewireError:
         asking: asyncio.Future[Any] = asyncio.ensure_future(self._supervisor.roster.remote(0))
@@ -183,8 +186,11 @@ class RayPool(InspectingPool):
         own = self._connection if self._connection is not None and self._connection.own else None
         if own is not None and await self._lifeline.cut():
             await self._lose()
-            await asyncio.wrap_future(own.restart())
-            take_signals_back()
+            restarting = asyncio.wrap_future(own.restart())
+            while not restarting.done():
+                await asyncio.wait([restarting], timeout=SIGNAL_SECONDS)
+                take_signals_back()
+            restarting.result()
         else:
             await self._wait_for_others()
             await self._lose()

@@ -94,7 +94,7 @@ class Connection:
         try:
             leaving.result(LEAVE_SECONDS)
         except TimeoutError:
-            log.warning("Ray does not let go of its cluster in %g s", LEAVE_SECONDS)
+            log.info("Ray does not let go of its cluster in %g s", LEAVE_SECONDS)
             leave_behind()
         else:
             self._thread.shutdown()

@@ -67,6 +67,7 @@ class Supervisor:
         # Another number than before a restart.
         self._number = time.time_ns()
         self._attempts = 0
+        self._over = False
         self._one_change = asyncio.Lock()
         self._news = asyncio.Condition()
 
@@ -75,8 +76,10 @@ class Supervisor:
         question starts the decoders, and is answered when all that have room are there, or one of them
         after a while: where there is no room yet, it waits."""
         async with self._one_change:
-            if not self._decoders and not self._coming:
+            if not self._decoders and not self._coming and not self._over:
                 await self._begin()
+        if self._over:  # who asks hears the end of this actor
+            await asyncio.Event().wait()
         if not await self._first():
             return self._refusal
         async with self._news:
@@ -111,7 +114,10 @@ class Supervisor:
             if decoder is None or not await is_dead(decoder):
                 return
             del self._decoders[name]
-            await self._settled(self._start(1))
+            try:
+                await self._settled(self._start(1))
+            except SidewireError as error:
+                log.error("a decoder cannot be replaced: %s", error)
             await self._publish()
 
     async def status(self) -> PoolStatus:
@@ -123,6 +129,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End all decoders when they have finished what they have; the supervisor is to be killed then."""
         async with self._one_change:
+            self._over = True
             self._send_away(list(self._coming))
             await self._retire(list(self._decoders))
 
