@@ -166,7 +166,8 @@ class RayPool(InspectingPool):
         room = Room.now(self._spec.gpus)
         await asyncio.wait([asking], timeout=PATIENCE_SECONDS if room.most else 0.0)
         if not asking.done():
-            log.warning("waiting until a decoder has room: %s", room.why)
+            waits = "until a decoder has room" if room.most else "for a decoder, perhaps for its CPU"
+            log.warning("waiting %s: %s", waits, room.why)
         answer: Roster | SidewireError = await asking
         return answer
 
@@ -254,6 +255,8 @@ class RayPool(InspectingPool):
             raise WorkerDiedError(f"{name} gave no answer in {self._timeout:g} s") from None
         except RayActorError:
             self._spawn(self._mend(name, decoder))
+            if await self._lifeline.cut():  # no picture's fault
+                raise CutError("the decoders are gone") from None
             raise WorkerDiedError(f"{name} ended") from None
         except CutError:
             raise

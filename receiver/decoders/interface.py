@@ -51,7 +51,7 @@ class DecoderPool(Protocol):
     #: Most tasks in a batch.
     batch_limit: int
     #: What it decodes now, since :meth:`start`: a newer generator may read words where an older one did
-    #: not. Empty for a pool that tells nothing by.
+    #: not. Empty for a pool that only plays at decoding.
     codecs: Sequence[CodecId] = ()
     #: Why nothing is decoded at present; empty while all is well.
     trouble: str = ""
