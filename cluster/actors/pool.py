@@ -166,7 +166,7 @@ class RayPool(InspectingPool):
         room = Room.now(self._spec.gpus)
         await asyncio.wait([asking], timeout=PATIENCE_SECONDS if room.most else 0.0)
         if not asking.done():
-            waits = "until a decoder has room" if room.most else "for a decoder, perhaps for its CPU"
+            waits = "for a decoder" if room.most else "until a decoder has room"
             log.warning("waiting %s: %s", waits, room.why)
         answer: Roster | SidewireError = await asking
         return answer
