@@ -15,6 +15,7 @@ from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
+from cluster.ending import leave
 from shared.systems.catalogue import systems
 from shared.version import VERSION
 
@@ -284,4 +285,7 @@ def main() -> None:
     """Entry point of the ``sidewire`` script."""
     # gRPC's core writes lines of its own to standard error; what they say comes as our errors too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        leave(end)

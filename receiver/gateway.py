@@ -31,7 +31,7 @@ IMAGES = "sidewire.v1.ImageChannelService"
 CAPTIONS = "sidewire.v1.CaptionChannelService"
 DELIVERIES = "sidewire.v1.DeliveryService"
 SWEEP_SECONDS = 30.0
-#: Seconds between two looks at how far a drain is, and at whether storing works.
+#: Seconds between two looks at how far a drain is, and at whether decoding and storing work.
 LOOK_SECONDS = 0.05
 
 
@@ -153,12 +153,13 @@ class Gateway:
         """Work until cancelled.
 
         Raises:
-            StorageError, SidewireError (in an ExceptionGroup): the ledger is damaged, an address is gone.
+            StorageError, SidewireError (in an ExceptionGroup): the ledger is damaged, an address or the
+            decoders are gone.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pipeline.run())
             group.create_task(self._tick())
-            group.create_task(self._watch_storage())
+            group.create_task(self._watch_trouble())
             for door in self._doors:
                 group.create_task(self._keep_open(door))
 
@@ -187,7 +188,7 @@ class Gateway:
                 swept = loop.time()
                 self._registry.sweep()
 
-    async def _watch_storage(self) -> None:
+    async def _watch_trouble(self) -> None:
         well = True
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -202,14 +203,15 @@ class Gateway:
             await self._health.set(name, status)
 
     async def drain(self, seconds: float) -> Left:
-        """Take nothing new, finish what is held, close. ``run`` must still be running."""
+        """Take nothing new, finish what is held as far as it is being decoded, close. ``run`` must still
+        be running."""
         self._registry.draining = True
         await self._set_health(serving=False)
         for channel in self._channels:
             channel.drain()
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while self.left.frames and loop.time() < end:
+        while self.left.frames and not self._pipeline.stalled and loop.time() < end:
             await asyncio.sleep(LOOK_SECONDS)
         await asyncio.sleep(LOOK_SECONDS)  # the last acks
         left = self.left

@@ -4,6 +4,8 @@
                    ^                                           |  ^
     caption --> early (no frame yet)                           +--+ a newer caption came meanwhile
 
+A picture whose codec reads no words does not wait for them: they end once it is decoded, and go beside it.
+
 Every call takes the time and returns what to do: decode something, or settle an end that needs no
 decoder. When a picture is first decoded depends on whether a caption is there, never on what it says.
 What has ended is not remembered here (that is the ledger's): memory is what is held, and credits bound that.
@@ -12,9 +14,10 @@ What has ended is not remembered here (that is the ledger's): memory is what is 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from receiver.work import Caption, DecodeTask, End, Frame, caption_end, frame_end
+from receiver.work import Caption, DecodeTask, End, Frame, caption_end, frame_end, words_beside
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["Action", "Decode", "JoinPolicy", "Joiner", "Settle"]
@@ -27,10 +30,12 @@ class JoinPolicy:
     Attributes:
         caption_wait: seconds that a frame waits for an expected caption.
         refine: decode at once without text, and again when the caption is there.
+        reads: whether what decodes a container makes another picture of it with words; it may change.
     """
 
     caption_wait: float = 2.0
     refine: bool = False
+    reads: Callable[[bytes], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ class Joiner:
         if caption is not None and caption.text is None:
             actions.append(_settle(caption, wire.DISPOSITION_NOTED))
             return [*actions, self._decode(slot, None)]
-        if self._policy.refine:
+        if self._policy.refine or not self._policy.reads(frame.container):
             slot.upcoming = caption
             return [*actions, self._decode(slot, None)]
         if caption is not None or not frame.expects_caption:
@@ -125,10 +130,13 @@ class Joiner:
         return actions
 
     def add_late(self, frame: Frame, caption: Caption) -> list[Action]:
-        """A caption of a frame that has ended, whose container was kept: decode it again."""
+        """A caption of a frame that has ended, whose container was kept: decode it again, if that
+        makes another picture."""
         slot = self._slots.get(frame.key.seq)
         if slot is not None:  # another late caption brought the frame back a moment ago
             return self._newer(slot, caption)
+        if not self._policy.reads(frame.container):
+            return [_beside(frame, caption)]
         slot = self._slots[frame.key.seq] = Slot(frame, first=False, newest=caption.revision)
         return [self._decode(slot, caption)]
 
@@ -152,9 +160,12 @@ class Joiner:
         slot = self._slots[seq]
         slot.first = False
         caption, slot.upcoming = slot.upcoming, None
-        if caption is not None and decoded:
+        reads = self._policy.reads(slot.frame.container)
+        if caption is not None and decoded and reads:
             return [self._decode(slot, caption)]
         del self._slots[seq]
+        if caption is not None and decoded:
+            return [_beside(slot.frame, caption)]
         if caption is not None:
             return [_settle(caption, wire.DISPOSITION_REJECTED, "its picture was not decoded")]
         return []
@@ -227,6 +238,11 @@ class Joiner:
 
 def _fits(caption: Caption, frame: Frame) -> bool:
     return not caption.content_id or caption.content_id == frame.content_id
+
+
+def _beside(frame: Frame, caption: Caption) -> Settle:
+    """Words that make no other picture: for readers."""
+    return Settle(words_beside(frame, caption))
 
 
 def _settle(caption: Caption, disposition: wire.Disposition, reason: str = "") -> Settle:

@@ -184,9 +184,8 @@ class Ledger:
         Args:
             zero: when the receiver's clock stood at 0, in seconds since 1970.
         """
-        heard = [end for end in ends if end.frame_ended or end.picture_made]
-        numbered = enumerate(heard, start=self._next_offset)
-        return [_delivery(offset, end, zero) for offset, end in numbered]
+        heard = enumerate((end for end in ends if end.delivered), start=self._next_offset)
+        return [_delivery(offset, end, zero) for offset, end in heard]
 
     def commit(
         self,
@@ -305,7 +304,7 @@ def _at(zero: float, moment: float | None) -> datetime | None:
 
 def _delivery(offset: int, end: End, zero: float) -> Delivery:
     frame = end.frame
-    used = end.caption if end.picture_made else None
+    used = end.caption if end.picture_made or end.words_beside else None
     return Delivery(
         offset=offset,
         key=end.key,

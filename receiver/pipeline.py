@@ -100,15 +100,16 @@ class Pipeline:
         self._recalled: set[tuple[Session, int]] = set()
         self._recall_over = asyncio.Event()
         #: Why nothing is stored at present; empty while all is well.
-        self.trouble = ""
+        self._unstored = ""
 
     async def run(self) -> None:
         """Work until cancelled.
 
         Raises:
-            StorageError: the ledger is damaged.
+            StorageError: the ledger is damaged. SidewireError: the decoders are gone for good.
         """
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._pool.watch())
             group.create_task(self._decode_batches())
             group.create_task(self._commit_batches())
             group.create_task(self._look_up())
@@ -117,6 +118,16 @@ class Pipeline:
     def close(self) -> None:
         """Let the storage thread finish what it has begun; sink and ledger may be closed after."""
         self._storage.shutdown()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is acked at present; empty while all is well."""
+        return self._unstored or self._pool.trouble
+
+    @property
+    def stalled(self) -> bool:
+        """Nothing is decoded at present: waiting for what is held makes no sense."""
+        return bool(self._pool.trouble)
 
     @property
     def queue(self) -> int:
@@ -292,13 +303,13 @@ class Pipeline:
                 await self._in_storage(partial(self._store, ends, rows))
                 break
             except (OSError, sqlite3.OperationalError) as error:
-                if self.trouble != str(error):
+                if self._unstored != str(error):
                     log.error("nothing is acknowledged until this is mended: %s", error)
-                self.trouble = str(error)
+                self._unstored = str(error)
                 await asyncio.sleep(RETRY_SECONDS)
-        if self.trouble:
+        if self._unstored:
             log.warning("storing works again")
-            self.trouble = ""
+            self._unstored = ""
         for session, own in by_session.items():
             self.perform(session, session.committed(own, *after[session]))
             self._on_end(session)

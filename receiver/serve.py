@@ -8,10 +8,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TypeVar
 
 from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
@@ -30,8 +31,10 @@ from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
+from shared.bitstream.container import Container
 from shared.errors import SidewireError, WorkLeftError, first_of
 from shared.locks import only_one
+from shared.systems.catalogue import stream_name
 from shared.version import VERSION
 from shared.wire.channels import server_options
 from shared.wire.v1.types_pb2 import CodecId
@@ -39,6 +42,8 @@ from shared.wire.v1.types_pb2 import CodecId
 __all__ = ["Addresses", "receive", "serve"]
 
 log = logging.getLogger("sidewire.receiver")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def _listen(settings: ReceiveSettings) -> Listen:
 def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecId]) -> Terms:
     return Terms(
         limits=settings.limits,
-        policy=JoinPolicy(settings.caption_wait, settings.mode == "refine"),
+        policy=JoinPolicy(settings.caption_wait, settings.mode == "refine", _reads(pool)),
         quota=settings.quota,
         caption_ttl=settings.caption_ttl,
         codecs=codecs,
@@ -101,6 +106,16 @@ def _terms(settings: ReceiveSettings, pool: DecoderPool, codecs: Sequence[CodecI
         gateways=settings.gateways,
         address=settings.self_address,
     )
+
+
+def _reads(pool: DecoderPool) -> Callable[[bytes], bool]:
+    """Whether a container's decoder reads words, as the pool is when it is asked."""
+
+    def reads(container: bytes) -> bool:
+        name = stream_name(Container.from_bytes(container).header.codec_id)
+        return all(one.text_encoder_id or one.name != name for one in pool.codecs)
+
+    return reads
 
 
 def _text_encoder(codecs: Sequence[CodecId]) -> str:
@@ -138,7 +153,12 @@ async def receive(
         stack.callback(sink.close)
         pool = pool or make_pool(settings)
         stack.push_async_callback(pool.close)
-        codecs = await pool.start()
+        codecs = await _unless(stop, pool.start())
+        if codecs is None:
+            return Left(0, 0)
+        for codec in pool.codecs:
+            if not codec.text_encoder_id:
+                log.info("streams of %s are decoded without words, and wait for none", codec.name)
         delivery = None
         if isinstance(sink, SubscriberSink):
             delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)
@@ -148,6 +168,18 @@ async def receive(
         stack.callback(gateway.close)
         ready(Addresses(*await gateway.start()))
         return await _run(gateway, stop, settings.drain_seconds)
+
+
+async def _unless(stop: asyncio.Event, start: Awaitable[T]) -> T | None:
+    """What comes of a start, which may have to wait; None where ``stop`` is set before."""
+    starting, stopping = asyncio.ensure_future(start), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return await starting if starting.done() else None
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
 
 
 async def _run(gateway: Gateway, stop: asyncio.Event, drain_seconds: float) -> Left:

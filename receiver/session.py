@@ -247,6 +247,8 @@ class Session:
             if end.caption_ended and end.caption is not None:
                 self.captions.report(outcome)
                 self._let_go(end.caption)
+            if end.words_beside:  # its frame has ended before
+                continue
             if end.frame is not None and seq in self.joiner:
                 steps += self.joiner.committed(seq, end.picture_made)
             if end.frame is not None and seq not in self.joiner and seq in self._charged:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.wire.v1.types_pb2 import (
     DISPOSITION_DECODED_NO_TEXT,
     DISPOSITION_DECODED_TEXT_LATE,
     DISPOSITION_DECODED_WITH_TEXT,
+    DISPOSITION_NOTED,
     Disposition,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "Key",
     "caption_end",
     "frame_end",
+    "words_beside",
 ]
 
 DECODED = frozenset(
@@ -140,6 +142,16 @@ class End:
         """A decoder made a picture of it."""
         return self.disposition in DECODED
 
+    @property
+    def words_beside(self) -> bool:
+        """Words that go beside a picture which has been decoded without them."""
+        return self.disposition == DISPOSITION_NOTED and self.frame is not None
+
+    @property
+    def delivered(self) -> bool:
+        """A sink hears of it."""
+        return self.frame_ended or self.picture_made or self.words_beside
+
 
 def frame_end(frame: Frame, disposition: Disposition, reason: str = "") -> End:
     """A frame ends without a picture."""
@@ -153,14 +165,21 @@ def caption_end(caption: Caption, disposition: Disposition, reason: str = "") ->
     )
 
 
+def words_beside(frame: Frame, caption: Caption) -> End:
+    """A caption of a picture whose codec reads none ends without having been used, and is delivered."""
+    end = caption_end(caption, DISPOSITION_NOTED, "its picture's codec reads no words")
+    return replace(end, frame=frame)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What goes to the sink and the ledger together: one (frame, revision) that has ended.
 
     Attributes:
         offset: the ledger's number for it; rises by one, never used twice.
-        picture: a picture file, or empty where there is none (rejected, expired, no-op decoder).
-        caption: the words it was decoded with; None without.
+        picture: a picture file, or empty where there is none (rejected, expired, words beside a picture,
+            no-op decoder).
+        caption: the words that it was decoded with, or that go beside it; None without.
         container: the frame's blob; empty where the sender had none.
         received_at: when the frame came; None for one that a late caption has brought back.
         decoded_at: when the picture came back from its decoder; None where there is none.

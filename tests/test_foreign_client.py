@@ -80,17 +80,22 @@ def test_a_foreign_client_delivers_pictures_with_their_captions(tmp_path: Path) 
         run = node("sender.mjs", *where, "--stream", "foreign", *pairs)
         assert run.returncode == 0, run.stderr
         said = json.loads(run.stdout)
-    with_text = [
+    # The codec of these containers reads no words: they are acked, and kept beside their pictures.
+    assert said["frames"] == [
+        {"seq": str(seq), "revision": 0, "disposition": "DISPOSITION_DECODED_NO_TEXT", "reason": ""}
+        for seq in range(len(CAPTIONS))
+    ]
+    assert said["captions"] == [
         {
             "seq": str(seq),
             "revision": 1,
-            "disposition": "DISPOSITION_DECODED_WITH_TEXT",
-            "reason": "",
+            "disposition": "DISPOSITION_NOTED",
+            "reason": "its picture's codec reads no words",
         }
         for seq in range(len(CAPTIONS))
     ]
-    assert said["frames"] == with_text
-    assert said["captions"] == with_text
+    kept = [json.loads(path.read_text())["caption"] for path in running.sink.rglob("*.r1.json")]
+    assert sorted(kept) == sorted(CAPTIONS.values())
     assert said["all_ended"] is True
 
     assert len(list(running.sink.rglob("*.png"))) == len(CAPTIONS)

@@ -246,10 +246,31 @@ class Refining(Joining):
     policy = JoinPolicy(refine=True)
 
 
+class Beside(Joining):
+    """No decoder reads words."""
+
+    policy = JoinPolicy(caption_wait=2.0, reads=lambda _: False)
+
+    @invariant()
+    def no_picture_is_made_with_words(self) -> None:
+        for one in self.pair:
+            assert all(step.task.caption is None for step in one.decoding)
+            assert all(end.revision == 0 for end in one.durable.values() if end.picture_made)
+
+    @invariant()
+    def words_stand_beside_a_picture_that_is_there(self) -> None:
+        for one in self.pair:
+            for (seq, _), end in one.durable.items():
+                if end.words_beside:
+                    assert one.durable[seq, 0].picture_made
+
+
 TestJoining = Joining.TestCase
 TestRefining = Refining.TestCase
+TestBeside = Beside.TestCase
 TestJoining.settings = settings(max_examples=300, stateful_step_count=60)
 TestRefining.settings = settings(max_examples=150, stateful_step_count=60)
+TestBeside.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 def decodes(steps: Sequence[Step]) -> list[tuple[int, str | None, bool]]:
@@ -278,6 +299,29 @@ def test_refining_shows_the_picture_first_and_refines_it_after() -> None:
     joiner = Joiner(JoinPolicy(refine=True))
     joiner.add_caption(caption(0, 1, "fox"))
     assert decodes(joiner.add_frame(frame(0), 0.0)) == [(0, None, True)]
+    assert decodes(joiner.committed(0, decoded=True)) == [(0, "fox", False)]
+
+
+def test_words_that_are_not_read_delay_no_picture_and_follow_it() -> None:
+    joiner = Joiner(JoinPolicy(caption_wait=2.0, reads=lambda _: False))
+    assert decodes(joiner.add_frame(frame(0), 0.0)) == [(0, None, True)]
+    assert joiner.add_caption(caption(0, 1, "fox")) == []
+    beside = joiner.committed(0, decoded=True)
+    late = joiner.add_late(frame(0), caption(0, 2, "red fox"))
+    for (step,), revision in ((beside, 1), (late, 2)):
+        assert isinstance(step, Settle)
+        assert step.end.words_beside
+        assert (step.end.revision, step.end.disposition) == (revision, wire.DISPOSITION_NOTED)
+        assert not step.end.frame_ended
+    assert 0 not in joiner
+
+
+def test_a_generator_that_reads_words_may_come_while_a_picture_is_decoded() -> None:
+    reads = False
+    joiner = Joiner(JoinPolicy(caption_wait=2.0, reads=lambda _: reads))
+    joiner.add_caption(caption(0, 1, "fox"))
+    assert decodes(joiner.add_frame(frame(0), 0.0)) == [(0, None, True)]
+    reads = True
     assert decodes(joiner.committed(0, decoded=True)) == [(0, "fox", False)]
 
 

@@ -301,7 +301,8 @@ def test_decoders_grow_and_shrink_while_pictures_flow(blob: bytes) -> None:
             assert busy.pictures > 0
             refused = await refusal("scale", 3)
             assert isinstance(refused, LimitError)
-            assert str(refused) == "decoders is 3, must be at most 2"
+            room = "the Ray cluster has 2 CPUs, and each decoder takes one"
+            assert str(refused) == f"decoders is 3, must be at most 2: {room}"
             assert len((await order("scale", 1)).decoders) == 1
             await until(lambda: ours.width == 1)
             await some_more(results)

@@ -6,6 +6,7 @@ neither waits for a batch, and no batch waits for a model to load.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from cluster.actors.metrics import DecoderMetrics
 from cluster.actors.roster import DecoderState, Handle, ModelVersion
@@ -22,9 +24,14 @@ from receiver.decoders.interface import Inspection
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 
-__all__ = ["DecoderActor", "create_decoder"]
+__all__ = ["LOOK_SECONDS", "DecoderActor", "create_decoder", "is_dead", "state_of"]
 
 log = logging.getLogger("sidewire.decoder")
+
+#: Seconds between two looks at a decoder that is being started again.
+LOOK_SECONDS = 0.2
+#: Seconds that a decoder's state may take.
+STATE_SECONDS = 5.0
 
 
 class DecoderActor:
@@ -135,3 +142,29 @@ def create_decoder(name: str, namespace: str, gpus: float) -> Handle:
         .remote(name)
     )
     return decoder
+
+
+async def state_of(decoder: Handle) -> DecoderState | None:
+    """A decoder about itself; None where it does not answer."""
+    try:
+        async with asyncio.timeout(STATE_SECONDS):
+            state: DecoderState = await decoder.state.remote()
+            return state
+    except (RayActorError, TimeoutError):
+        return None
+
+
+async def is_dead(decoder: Handle) -> bool:
+    """Whether a decoder is dead for good: not one that Ray is starting again, or has no room for."""
+    while True:
+        try:
+            async with asyncio.timeout(STATE_SECONDS):
+                await decoder.state.remote()
+        except ActorUnavailableError:
+            await asyncio.sleep(LOOK_SECONDS)
+        except RayActorError:
+            return True
+        except TimeoutError:
+            return False
+        else:
+            return False

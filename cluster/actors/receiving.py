@@ -28,8 +28,8 @@ def serve_on_ray(settings: ReceiveSettings) -> None:
     """The command.
 
     Raises:
-        SidewireError: as :func:`receiver.serve.serve`, or Ray cannot be started or reached.
+        SidewireError: as :func:`receiver.serve.serve`, or Ray cannot be started or reached, or it has ended.
     """
-    with connected(settings.ray_address, settings.ray_namespace):
-        pool = RayPool(pool_spec(settings), settings.ray_namespace)
+    with connected(settings.ray_address, settings.ray_namespace) as connection:
+        pool = RayPool(pool_spec(settings), settings.ray_namespace, connection=connection)
         serve(settings, pool=pool, observer=GatewayMetrics(settings.images))

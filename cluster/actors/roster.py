@@ -74,17 +74,19 @@ class Roster:
         number: differs from that of every other roster.
         decoders: actors by name.
         codecs: serialised :class:`CodecId` messages.
+        coming: more decoders, which are not there yet: they load the model, or wait for room.
     """
 
     number: int
     decoders: dict[str, Handle]
     model: ModelVersion
     codecs: tuple[bytes, ...]
+    coming: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """A pool as people see it: the model, and each decoder's state (None while it is being started again)."""
+    """A pool as people see it: the model, and each decoder's state (None while it is being started)."""
 
     model: ModelVersion
     decoders: dict[str, DecoderState | None]

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 
 import cluster
+from cluster.ending import leave_behind
 from shared.errors import SidewireError
 
-__all__ = ["ClusterError", "connected", "cpus", "gpus"]
+__all__ = ["ClusterError", "Connection", "connected", "cpus", "gpus", "take_signals_back"]
+
+log = logging.getLogger("sidewire.ray")
 
 #: Batches and pictures on their way; what does not fit would go to disk.
 STORE_BYTES = 256 << 20
@@ -25,61 +32,157 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_niceness": "0",
 }
+#: Seconds in which something must listen at the address of a cluster.
+PROBE_SECONDS = 8.0
+#: Seconds that Ray may take to join a cluster whose address answers, and to start one.
+JOIN_SECONDS = 30.0
+START_SECONDS = 90.0
+#: Tries to start a cluster again after it has ended.
+RESTARTS = 3
+#: Seconds that leaving may take: with a head that is gone Ray waits for an answer that never comes.
+LEAVE_SECONDS = 3.0
+#: What Ray says where the paths of its sockets are longer than the 107 bytes that the system takes.
+LONG_PATH = "AF_UNIX path"
 
 
 class ClusterError(SidewireError):
-    """No Ray cluster can be started or reached."""
+    """No Ray cluster can be started or reached, or it has ended."""
+
+
+class Connection:
+    """This process as a driver of Ray, on a cluster that is there or on one of its own.
+
+    All of Ray's starts and ends happen on one thread, which lives as long as the connection: the kernel ends
+    what a thread has started when that thread ends. Ray listens on all addresses of the machine, and lets
+    in who has the token that it makes for its user.
+
+    Args:
+        address: as Ray takes it, such as ``auto`` or host:port; empty to start a cluster here.
+        cpus: of a cluster that is started here; those of this process by default.
+    """
+
+    def __init__(self, address: str, namespace: str, cpus: int | None) -> None:
+        self.own = not address
+        self._address = address
+        self._namespace = namespace
+        self._cpus = cpus or len(os.sched_getaffinity(0))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
+
+    def start(self) -> None:
+        """Join the cluster, or start it.
+
+        Raises:
+            ClusterError: nothing answers at the address, or Ray cannot be started.
+        """
+        if self.own:
+            self._wait(self._thread.submit(self._init), START_SECONDS)
+        else:
+            self._wait(self._thread.submit(_probe, self._address), PROBE_SECONDS)
+            self._wait(self._thread.submit(self._init), JOIN_SECONDS)
+
+    def restart(self) -> Future[None]:
+        """Let go of a cluster of its own that has ended, and start another; from any thread.
+
+        Raises (the future):
+            ClusterError: as :meth:`start`.
+        """
+        return self._thread.submit(self._restart)
+
+    def stop(self) -> None:
+        """Leave; a cluster that was started here ends."""
+        leaving = self._thread.submit(ray.shutdown)
+        try:
+            leaving.result(LEAVE_SECONDS)
+        except TimeoutError:
+            log.info("Ray does not let go of its cluster in %g s", LEAVE_SECONDS)
+            leave_behind()
+        else:
+            self._thread.shutdown()
+
+    def _restart(self) -> None:
+        for attempt in range(RESTARTS):
+            ray.shutdown()
+            try:
+                self._init()
+                return
+            except ClusterError as error:
+                if attempt + 1 == RESTARTS:
+                    raise
+                log.warning("%s; trying again", error)
+
+    def _wait(self, work: Future[None], seconds: float) -> None:
+        try:
+            work.result(seconds)
+        except TimeoutError:
+            leave_behind()
+            raise ClusterError(f"{self._what}: no answer within {seconds:g} s") from None
+
+    @property
+    def _what(self) -> str:
+        return "cannot start Ray" if self.own else f"cannot reach a Ray cluster at {self._address}"
+
+    def _init(self) -> None:
+        # Actors import these packages from where this process has them: nothing is uploaded.
+        home = str(Path(cluster.__file__).parents[1])
+        path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+        if self.own:
+            options: dict[str, Any] = {
+                "address": "local",
+                "num_cpus": self._cpus,
+                "include_dashboard": False,
+                "object_store_memory": STORE_BYTES,
+            }
+        else:
+            options = {"address": self._address}
+        try:
+            ray.init(
+                **options,
+                namespace=self._namespace,
+                runtime_env={"env_vars": {"PYTHONPATH": path}},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray raises all kinds, also Exception itself
+            raise ClusterError(f"{self._what}: {self._reason(error)}") from None
+
+    def _reason(self, error: Exception) -> str:
+        why = " ".join(str(error).split())
+        if LONG_PATH in why:
+            return (
+                f"its folder for sockets has too long a path ({len(why.rpartition(':')[2].strip())}"
+                " bytes with their names, must be at most 107): set RAY_TMPDIR to a short one, such as /tmp"
+            )
+        if self.own:
+            return why
+        return f"{why} (if it asks for Ray's token, set RAY_AUTH_MODE=token)"
 
 
 @contextmanager
 def connected(
     address: str = "", namespace: str = "sidewire", cpus: int | None = None
-) -> Iterator[None]:
-    """This process as a driver of Ray; call it from the main thread, before any loop runs.
-
-    A cluster that is started here ends with this process; one that is joined goes on. Ray listens on all
-    addresses of the machine, and lets in who has the token that it makes for its user. It takes SIGTERM for
-    itself: a program that drains sets its own handler after.
-
-    Args:
-        address: as Ray takes it, such as ``auto`` or host:port; empty to start a cluster here.
-        cpus: of a cluster that is started here; those of this process by default.
+) -> Iterator[Connection]:
+    """A :class:`Connection` that is started now and stopped at the end.
 
     Raises:
-        ClusterError: there is none at the address, or none can be started.
+        ClusterError: as :meth:`Connection.start`.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # Actors import these packages from where this process has them: nothing is uploaded.
-    home = str(Path(cluster.__file__).parents[1])
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    runtime_env = {"env_vars": {"PYTHONPATH": path}}
-    if address:
-        options: dict[str, Any] = {"address": address}
-    else:
-        options = {
-            "address": "local",
-            "num_cpus": cpus or len(os.sched_getaffinity(0)),
-            "include_dashboard": False,
-            "object_store_memory": STORE_BYTES,
-        }
-    options |= {"namespace": namespace, "runtime_env": runtime_env, "log_to_driver": False}
+    connection = Connection(address, namespace, cpus)
+    connection.start()
     try:
-        ray.init(**options, logging_level=logging.ERROR)
-    except (
-        Exception
-    ) as error:  # Ray raises all kinds, Exception itself where the start took too long
-        why = " ".join(str(error).split())
-        if address:
-            raise ClusterError(
-                f"cannot reach a Ray cluster at {address}: {why}"
-                " (if it asks for Ray's token, set RAY_AUTH_MODE=token)"
-            ) from None
-        raise ClusterError(f"cannot start Ray: {why}") from None
-    try:
-        yield
+        yield connection
     finally:
-        ray.shutdown()
+        connection.stop()
+
+
+def take_signals_back() -> None:
+    """Give SIGTERM and SIGINT back to this program's handlers after Ray's start; main thread only."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+        signal.siginterrupt(number, False)
 
 
 def cpus() -> int:
@@ -95,3 +198,34 @@ def gpus() -> float:
 def _resources() -> dict[str, float]:
     ask: Callable[[], dict[str, float]] = ray.cluster_resources
     return ask()
+
+
+def _probe(address: str) -> None:
+    """Whether anything listens at a cluster's address: Ray itself asks a dead one for minutes.
+
+    Raises:
+        ClusterError: nothing does, or there is no such address.
+    """
+    from ray._private.services import (  # noqa: PLC0415 - what ray.init makes of an address itself
+        canonicalize_bootstrap_address_or_die,
+    )
+
+    try:
+        found = address if "://" in address else canonicalize_bootstrap_address_or_die(address)
+        place = urlsplit(found if "://" in found else f"ray://{found}")
+        host, port = place.hostname, place.port
+    except ConnectionError:
+        raise ClusterError("no Ray cluster runs on this machine: ray_address is auto") from None
+    except (ValueError, OSError):
+        host = port = None
+    if not host or not port:
+        raise ClusterError(
+            f"ray_address is {address!r}, must be auto or HOST:PORT of a Ray cluster"
+        )
+    try:
+        socket.create_connection((host, port), PROBE_SECONDS / 2).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no Ray cluster at ray_address {address!r}: nothing answers at {host}:{port}"
+            f" ({error.strerror or error})"
+        ) from None

@@ -10,23 +10,25 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import RayActorError
 
-from cluster.actors.decoder import create_decoder
+from cluster.actors.decoder import create_decoder, is_dead, state_of
+from cluster.actors.room import Room
 from cluster.actors.roster import (
     SUPERVISOR,
-    DecoderState,
     Handle,
     ModelVersion,
     PoolSpec,
     PoolStatus,
     Roster,
 )
-from cluster.actors.runtime import ClusterError, cpus, gpus
+from cluster.actors.runtime import ClusterError
 from shared.errors import LimitError, SidewireError
 
 __all__ = ["Supervisor", "find_supervisor", "start_supervisor"]
@@ -34,10 +36,16 @@ __all__ = ["Supervisor", "find_supervisor", "start_supervisor"]
 log = logging.getLogger("sidewire.supervisor")
 
 PREFIX = "decoder-"
-#: Seconds between two looks at a decoder that is being started again.
-LOOK_SECONDS = 0.2
-#: Seconds that a decoder's state may take in a status.
-STATE_SECONDS = 5.0
+#: Seconds that new decoders are waited for: they load the model, or there is no room for them yet.
+SETTLE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A decoder that pools do not know yet: it loads the model, or waits for a node that has room."""
+
+    decoder: Handle
+    welcome: asyncio.Task[None]
 
 
 class Supervisor:
@@ -51,26 +59,33 @@ class Supervisor:
         self._spec = spec
         self._namespace = namespace
         self._decoders: dict[str, Handle] = {}
+        self._coming: dict[str, Coming] = {}
+        #: Why the last one that was to come did not.
+        self._refusal: SidewireError = ClusterError("no decoder has been asked for")
         self._model = ModelVersion(0, spec.settings)
         self._codecs: tuple[bytes, ...] = ()
         # Another number than before a restart.
         self._number = time.time_ns()
         self._attempts = 0
+        self._over = False
         self._one_change = asyncio.Lock()
         self._news = asyncio.Condition()
 
     async def roster(self, known: int) -> Roster | SidewireError:
         """Who decodes, as soon as that is another roster than the known one (0 for none). The first
-        question starts the decoders."""
+        question starts the decoders, and is answered when all that have room are there, or one of them
+        after a while: where there is no room yet, it waits."""
         async with self._one_change:
-            try:
-                if not self._decoders:
-                    await self._begin()
-            except SidewireError as error:
-                return error
+            if not self._decoders and not self._coming and not self._over:
+                await self._begin()
+        if self._over:  # who asks hears the end of this actor
+            await asyncio.Event().wait()
+        if not await self._first():
+            return self._refusal
         async with self._news:
             await self._news.wait_for(lambda: self._number != known)
-        return Roster(self._number, dict(self._decoders), self._model, self._codecs)
+        coming = len(self._coming)
+        return Roster(self._number, dict(self._decoders), self._model, self._codecs, coming)
 
     async def scale(self, count: int) -> PoolStatus | SidewireError:
         """Have so many decoders. New ones have loaded the model when they are made known; old ones finish
@@ -96,23 +111,26 @@ class Supervisor:
         """A pool says that Ray has given up a decoder: start another in its place."""
         async with self._one_change:
             decoder = self._decoders.get(name)
-            if decoder is None or not await _is_dead(decoder):
+            if decoder is None or not await is_dead(decoder):
                 return
             del self._decoders[name]
             try:
-                await self._scale(len(self._decoders) + 1)
+                await self._settled(self._start(1))
             except SidewireError as error:
                 log.error("a decoder cannot be replaced: %s", error)
             await self._publish()
 
     async def status(self) -> PoolStatus:
         """How it stands."""
-        states = await asyncio.gather(*map(_state, self._decoders.values()))
-        return PoolStatus(self._model, dict(zip(self._decoders, states, strict=True)))
+        states = await asyncio.gather(*map(state_of, self._decoders.values()))
+        known = dict(zip(self._decoders, states, strict=True))
+        return PoolStatus(self._model, known | dict.fromkeys(self._coming))
 
     async def stop(self) -> None:
         """End all decoders when they have finished what they have; the supervisor is to be killed then."""
         async with self._one_change:
+            self._over = True
+            self._send_away(list(self._coming))
             await self._retire(list(self._decoders))
 
     # Inside; one change at a time
@@ -123,43 +141,94 @@ class Supervisor:
         ours = [name for place, name in named if place == self._namespace]
         names = [name for name in ours if name.startswith(PREFIX)]
         found = {name: ray.get_actor(name, self._namespace) for name in names}
-        dead = await asyncio.gather(*map(_is_dead, found.values()))
-        found = {name: found[name] for name, gone in zip(names, dead, strict=True) if not gone}
-        if not found:
-            await self._scale(self._spec.decoders)
-            return
-        states = await asyncio.gather(*map(_state, found.values()))
+        states = await asyncio.gather(*map(state_of, found.values()))
         models = [state.model for state in states if state is not None and state.model is not None]
         self._model = max(models, key=lambda model: model.version, default=self._model)
-        self._codecs = await self._prepare(self._model, found.values())
-        self._decoders = found
-        await self._publish()
+        dead = await asyncio.gather(*map(is_dead, found.values()))
+        living = {name: found[name] for name, gone in zip(names, dead, strict=True) if not gone}
+        for name, decoder in living.items():
+            self._expect(name, decoder)
+        if not living:
+            self._start(self._spec.decoders)
+        room = Room.now(self._spec.gpus).most
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS), self._news:
+                await self._news.wait_for(lambda: not self._coming or len(self._decoders) >= room)
+
+    async def _first(self) -> bool:
+        """Wait for the first decoder; False where none is going to come."""
+        async with self._news:
+            await self._news.wait_for(lambda: bool(self._decoders) or not self._coming)
+        return bool(self._decoders)
 
     async def _scale(self, count: int) -> None:
         if count < 1:
             raise LimitError("decoders", count, 1, least=True)
-        most = self._most()
-        if count > most:
-            raise LimitError("decoders", count, most)
+        Room.now(self._spec.gpus).check(count)
+        more = count - len(self._decoders) - len(self._coming)
+        if more > 0:
+            await self._settled(self._start(more))
+            return
+        staying = max(0, len(self._coming) + more)
+        self._send_away(list(self._coming)[staying:])
         if count < len(self._decoders):
             await self._retire(list(self._decoders)[count:])
-            return
-        names = [PREFIX + secrets.token_hex(4) for _ in range(count - len(self._decoders))]
-        born = {name: create_decoder(name, self._namespace, self._spec.gpus) for name in names}
+
+    # Decoders that come
+
+    def _start(self, count: int) -> list[str]:
+        """Start more decoders; those that the cluster has no room for begin when it has."""
+        names = [PREFIX + secrets.token_hex(4) for _ in range(count)]
+        for name in names:
+            self._expect(name, create_decoder(name, self._namespace, self._spec.gpus))
+        return names
+
+    def _expect(self, name: str, decoder: Handle) -> None:
+        welcome = asyncio.create_task(self._welcome(name, decoder))
+        self._coming[name] = Coming(decoder, welcome)
+
+    async def _welcome(self, name: str, decoder: Handle) -> None:
+        """Make a decoder known when it has loaded the model, or give it up."""
         try:
-            codecs = await self._prepare(self._model, born.values())
-        except BaseException:
-            for decoder in born.values():
-                ray.kill(decoder)
-            raise
-        self._codecs = codecs or self._codecs
-        self._decoders |= born
+            while True:
+                model = self._model
+                codecs = await self._prepare(model, [decoder])
+                if model == self._model:  # no newer one has come meanwhile
+                    break
+        except SidewireError as error:
+            log.error("a decoder cannot start: %s", error)
+            self._refusal = error
+            del self._coming[name]
+            ray.kill(decoder)
+            if not self._decoders:  # what one of them cannot do at the start, none can
+                self._send_away(list(self._coming))
+        else:
+            del self._coming[name]
+            self._codecs = codecs
+            self._decoders[name] = decoder
         await self._publish()
 
-    def _most(self) -> int:
-        """Decoders that the cluster has room for, as large as it is now."""
-        most = cpus()
-        return min(most, int(gpus() / self._spec.gpus)) if self._spec.gpus else most
+    async def _settled(self, names: Sequence[str]) -> None:
+        """Wait until these have come, at most for a while: they may have to wait for room.
+
+        Raises:
+            SidewireError: one of them cannot start; the others are sent away.
+        """
+        welcomes = [self._coming[name].welcome for name in names]
+        await asyncio.wait(welcomes, timeout=SETTLE_SECONDS)
+        missing = [name for name in names if name not in self._decoders | self._coming]
+        if missing:
+            self._send_away([name for name in names if name in self._coming])
+            await self._retire([name for name in names if name in self._decoders])
+            raise self._refusal
+
+    def _send_away(self, names: Sequence[str]) -> None:
+        for name in names:
+            one = self._coming.pop(name)
+            one.welcome.cancel()
+            ray.kill(one.decoder)
+
+    # Models
 
     async def _prepare(
         self,
@@ -186,6 +255,8 @@ class Supervisor:
         return tuple(codecs)
 
     async def _swap(self, generator: str) -> None:
+        if not self._decoders:
+            raise ClusterError("no decoder has started yet")
         settings = self._model.settings.successor(generator)
         self._attempts += 1
         newer = ModelVersion(self._model.version + self._attempts, settings)
@@ -210,28 +281,6 @@ class Supervisor:
         async with self._news:
             self._number += 1
             self._news.notify_all()
-
-
-async def _state(decoder: Handle) -> DecoderState | None:
-    try:
-        async with asyncio.timeout(STATE_SECONDS):
-            state: DecoderState = await decoder.state.remote()
-            return state
-    except (RayActorError, TimeoutError):
-        return None
-
-
-async def _is_dead(decoder: Handle) -> bool:
-    """Whether a decoder is dead for good: not one that Ray is starting again."""
-    while True:
-        try:
-            await decoder.state.remote()
-        except ActorUnavailableError:
-            await asyncio.sleep(LOOK_SECONDS)
-        except RayActorError:
-            return True
-        else:
-            return False
 
 
 def start_supervisor(spec: PoolSpec, namespace: str) -> Handle:

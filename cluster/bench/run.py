@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster.actors.remote import decoders_stop
+from cluster.actors.room import Room
 from cluster.actors.runtime import ClusterError, connected
 from cluster.bench.baseline import changes, read_baseline
 from cluster.bench.feed import BenchFeed, prepare_feed
@@ -108,6 +109,7 @@ def _point(ground: Ground, measured: Measured) -> None:
     cpus = max(ground.decoders, len(os.sched_getaffinity(0)))
     try:
         with connected(address, namespace, cpus):
+            Room.now(0.0).check(ground.decoders)  # a receiver would begin with fewer
             _run(measure_point(ground, namespace, measured))
     finally:
         if address:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cluster.trials.frames import frame, sequence_number, words
 from receiver.work import DECODED
-from shared.wire.v1.types_pb2 import Disposition
+from shared.wire.v1.types_pb2 import DISPOSITION_NOTED, Disposition
 
 __all__ = ["Delivered", "Verdict", "as_sent", "folder_deliveries", "judge", "parquet_deliveries"]
 
@@ -46,10 +46,10 @@ class Verdict:
 
     Attributes:
         lost: numbers without a first disposition.
-        wordless: numbers whose caption was not used in any picture.
+        wordless: numbers whose caption neither was used in a picture nor stands beside one.
         applied_twice: numbers with two first dispositions, two pictures of one revision, or two
             pictures of the same words.
-        damaged: deliveries whose content is not what was sent under their key.
+        damaged: deliveries of pictures whose content is not what was sent under their key.
         unrecorded: deliveries, of any epoch, that the ledger does not have.
         undelivered: rows of the ledger, of any epoch, that the sink does not have.
         dispositions: how many deliveries of each kind there are.
@@ -154,7 +154,11 @@ def judge(
         lost=[seq for seq in range(frames) if seq not in firsts],
         wordless=[seq for seq in range(frames) if seq not in with_words],
         applied_twice=sorted(twice),
-        damaged=[one.key for one in own if not (one.seq < frames and right(one))],
+        damaged=[
+            one.key
+            for one in own
+            if not (one.seq < frames and (one.disposition == "NOTED" or right(one)))
+        ],
         unrecorded=[key for key, _ in (found - rows)],
         undelivered=[key for key, _ in (rows - found)],
         dispositions=Counter(one.disposition for one in own),
@@ -164,9 +168,14 @@ def judge(
 def _ledger_rows(ledger: Path) -> Counter[tuple[Key, str]]:
     """Those that a sink hears of."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
-        rows = database.execute("SELECT epoch, seq, revision, disposition, frame_ended FROM ends")
+        rows = database.execute(
+            "SELECT epoch, seq, revision, disposition, frame_ended, reason FROM ends"
+        )
         return Counter(
             ((epoch, seq, revision), Disposition.Name(disposition).removeprefix("DISPOSITION_"))
-            for epoch, seq, revision, disposition, frame_ended in rows
-            if frame_ended or disposition in DECODED
+            for epoch, seq, revision, disposition, frame_ended, reason in rows
+            # A tombstone that is noted has no reason, and words beside a picture have one.
+            if frame_ended
+            or disposition in DECODED
+            or (disposition == DISPOSITION_NOTED and reason)
         )

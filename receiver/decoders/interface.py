@@ -50,6 +50,11 @@ class DecoderPool(Protocol):
     width: int
     #: Most tasks in a batch.
     batch_limit: int
+    #: What it decodes now, since :meth:`start`: a newer generator may read words where an older one did
+    #: not. Empty for a pool that only plays at decoding.
+    codecs: Sequence[CodecId] = ()
+    #: Why nothing is decoded at present; empty while all is well.
+    trouble: str = ""
 
     async def start(self) -> Sequence[CodecId]:
         """Start the decoders; what they decode."""
@@ -57,6 +62,14 @@ class DecoderPool(Protocol):
     async def decode(self, tasks: Sequence[DecodeTask]) -> list[DecodeResult | DecodeFailure]:
         """One result a task, in order. A task that kills its decoder again and again becomes a
         failure; whatever else goes wrong is repeated inside. Never raises for a task's sake."""
+
+    async def watch(self) -> None:
+        """Keep ``trouble`` true, and mend what can be mended; until cancelled, or at once where nothing
+        goes wrong that :meth:`decode` does not mend.
+
+        Raises:
+            SidewireError: there are no decoders any more, and there will be none.
+        """
 
     async def close(self) -> None:
         """Stop the decoders."""

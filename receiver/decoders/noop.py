@@ -38,5 +38,8 @@ class NoOpPool(DecoderPool):
             return [DecodeResult(task.frame.container, CONTAINER_MEDIA_TYPE) for task in tasks]
         return [DecodeResult(b"", "") for _ in tasks]
 
+    async def watch(self) -> None:
+        """Nothing goes wrong."""
+
     async def close(self) -> None:
         """Nothing to stop."""

@@ -78,7 +78,8 @@ class ProcessPool(InspectingPool):
             raise
         for decoder in self._decoders:
             self._free.put_nowait(decoder)
-        return [CodecId.FromString(one) for one in codecs[0]]
+        self.codecs = [CodecId.FromString(one) for one in codecs[0]]
+        return self.codecs
 
     async def decode(self, tasks: Sequence[DecodeTask]) -> Results:
         """See :class:`DecoderPool`."""
@@ -105,6 +106,9 @@ class ProcessPool(InspectingPool):
             raise seen
         assert isinstance(seen, Inspection)
         return seen
+
+    async def watch(self) -> None:
+        """A decoder that died is mended where it is asked."""
 
     async def close(self) -> None:
         """End all processes; call it when no batch is being decoded."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from receiver.viewer.gallery import picture_file
-from receiver.work import End, Key
+from receiver.work import Caption, End, Key
 from shared.bitstream.container import Container
 from shared.systems.catalogue import stream_name
 from shared.wire.v1.types_pb2 import Disposition
@@ -146,6 +147,8 @@ def with_end(post: Post, end: End, after_ms: float | None) -> Post:
     """The post after one more end of its key."""
     disposition = Disposition.Name(end.disposition).removeprefix("DISPOSITION_")
     post = replace(post, dispositions=(*post.dispositions, disposition))
+    if end.words_beside and end.caption is not None and post.refined is None:
+        return replace(post, **_words_of(end.caption))
     if not end.picture_made:
         return replace(post, reason=end.reason or disposition) if end.frame_ended else post
     shown = Shown(end.revision, disposition, picture_file(end.key, end.revision), after_ms)
@@ -157,9 +160,16 @@ def with_end(post: Post, end: End, after_ms: float | None) -> Post:
     return replace(
         post,
         refined=shown,
-        caption=caption.text,
-        language=caption.language,
-        caption_bytes=len(caption.text.encode()),
         overlays=None,
         unguarded="",
+        **_words_of(caption),
     )
+
+
+def _words_of(caption: Caption) -> dict[str, Any]:
+    """A post's fields that say a caption."""
+    return {
+        "caption": caption.text or "",
+        "language": caption.language,
+        "caption_bytes": caption.held_bytes,
+    }

@@ -21,6 +21,7 @@ CAPTION_CHECKS: list[Check[Peer]] = []
 WITH_TEXT = wire.DISPOSITION_DECODED_WITH_TEXT
 NO_TEXT = wire.DISPOSITION_DECODED_NO_TEXT
 TEXT_LATE = wire.DISPOSITION_DECODED_TEXT_LATE
+NOTED = wire.DISPOSITION_NOTED
 REJECTED = wire.DISPOSITION_REJECTED
 
 
@@ -39,6 +40,15 @@ async def both(peer: Peer) -> AsyncIterator[Both]:
         yield Both(pictures, words)
 
 
+async def require_used(peer: Peer, pictures: Talk, words: Talk, revision: int) -> None:
+    """The picture was made with this revision; or without, and the words stand beside it, where its codec
+    reads none."""
+    reads = await peer.reads_words()
+    picture, caption = await pictures.end_of(0), await words.end_of(0, revision)
+    require_end(picture, WITH_TEXT if reads else NO_TEXT, revision=revision if reads else 0)
+    require_end(caption, WITH_TEXT if reads else NOTED, revision=revision)
+
+
 async def noted_before(words: Talk) -> None:
     """The receiver has taken all that was sent on this channel: it has refused what came after it."""
     count = len(words.refusals)
@@ -49,27 +59,28 @@ async def noted_before(words: Talk) -> None:
 @rule("Captions", CAPTION_CHECKS)
 async def a_caption_may_come_first(peer: Peer) -> None:
     """A caption that came before its picture is used: both ends are DECODED_WITH_TEXT and name its
-    revision."""
+    revision. Where the codec reads no words it is NOTED."""
     async with both(peer) as (pictures, words):
         container = peer.containers[0]
         words_of_it = words.caption(0, "Zwei 🦜", content_id=content_id(container), revision=5)
         await words.send(caption=words_of_it)
         await noted_before(words)
         await pictures.send(frame=pictures.frame(0, container, expects_caption=True))
-        require_end(await pictures.end_of(0), WITH_TEXT, revision=5)
-        require_end(await words.end_of(0, 5), WITH_TEXT, revision=5)
+        await require_used(peer, pictures, words, 5)
 
 
 @rule("Captions", CAPTION_CHECKS)
 async def a_caption_may_come_second(peer: Peer) -> None:
-    """A picture that expects a caption waits for it, or is decoded again with it if it comes later."""
+    """A picture that expects a caption waits for it, or is decoded again with it if it comes later; it does
+    neither where its codec reads no words."""
     async with both(peer) as (pictures, words):
         await pictures.send(frame=pictures.frame(0, peer.containers[0], expects_caption=True))
         await words.send(caption=words.caption(0, "two parrots"))
         first, caption = await pictures.end_of(0), await words.end_of(0, 1)
         late = first.disposition == NO_TEXT
+        after = TEXT_LATE if await peer.reads_words() else NOTED
         require_end(first, NO_TEXT if late else WITH_TEXT, revision=0 if late else 1)
-        require_end(caption, TEXT_LATE if late else WITH_TEXT, revision=1)
+        require_end(caption, after if late else WITH_TEXT, revision=1)
 
 
 @rule("Captions", CAPTION_CHECKS)
@@ -82,15 +93,17 @@ async def a_caption_that_never_comes_costs_time_only(peer: Peer) -> None:
 
 @rule("Captions", CAPTION_CHECKS)
 async def a_late_caption_is_used_or_expires(peer: Peer) -> None:
-    """A caption of a picture that has ended leads to another decode (DECODED_TEXT_LATE), or is EXPIRED
-    where the container is no longer kept. The picture's own end is not changed."""
+    """A caption of a picture that has ended leads to another decode (DECODED_TEXT_LATE; NOTED where the
+    codec reads no words), or is EXPIRED where the container is no longer kept. The picture's own end is
+    not changed."""
     async with both(peer) as (pictures, words):
         await pictures.send(frame=pictures.frame(0, peer.containers[0]))
         require_end(await pictures.end_of(0), NO_TEXT)
         await words.send(caption=words.caption(0, "late words"))
         outcome = await words.end_of(0, 1)
-        kept = outcome.disposition == TEXT_LATE
-        require_end(outcome, TEXT_LATE if kept else wire.DISPOSITION_EXPIRED, revision=1)
+        expired = outcome.disposition == wire.DISPOSITION_EXPIRED
+        used = TEXT_LATE if await peer.reads_words() else NOTED
+        require_end(outcome, outcome.disposition if expired else used, revision=1)
         require(len(pictures.outcomes) == 1, "the picture ended again")
 
 
@@ -102,7 +115,7 @@ async def a_tombstone_lets_the_picture_go(peer: Peer) -> None:
         await noted_before(words)
         await pictures.send(frame=pictures.frame(0, peer.containers[0], expects_caption=True))
         require_end(await pictures.end_of(0), NO_TEXT)
-        require_end(await words.end_of(0, 1), wire.DISPOSITION_NOTED, revision=1)
+        require_end(await words.end_of(0, 1), NOTED, revision=1)
 
 
 @rule("Captions", CAPTION_CHECKS)
@@ -117,8 +130,7 @@ async def a_newer_revision_replaces_an_older(peer: Peer) -> None:
             require_end(superseded, wire.DISPOSITION_SUPERSEDED, revision=revision)
         await noted_before(words)
         await pictures.send(frame=pictures.frame(0, peer.containers[0], expects_caption=True))
-        require_end(await pictures.end_of(0), WITH_TEXT, revision=3)
-        require_end(await words.end_of(0, 3), WITH_TEXT, revision=3)
+        await require_used(peer, pictures, words, 3)
 
 
 @rule("Captions", CAPTION_CHECKS)
@@ -201,7 +213,7 @@ async def a_damaged_caption_is_refused(peer: Peer) -> None:
         await words.send(caption=words.caption(0, "words", revision=2))
         await noted_before(words)
         await pictures.send(frame=pictures.frame(0, peer.containers[0], expects_caption=True))
-        require_end(await pictures.end_of(0), WITH_TEXT, revision=2)
+        await require_used(peer, pictures, words, 2)
 
 
 @rule("Captions", CAPTION_CHECKS)

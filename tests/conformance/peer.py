@@ -10,6 +10,8 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from shared.bitstream.container import Container
+from shared.systems.catalogue import stream_name
 from shared.wire.errors import Reason, WireError
 from shared.wire.v1 import caption_channel_pb2, control_pb2, control_pb2_grpc, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
@@ -87,6 +89,12 @@ class Peer:
             return await getattr(stub, method)(request, timeout=self.patience)
         except grpc.aio.AioRpcError as error:
             raise_status(error.code(), error.details(), error.trailing_metadata())
+
+    async def reads_words(self) -> bool:
+        """Whether what decodes the first container reads captions, by what the receiver says of itself."""
+        answer = await self.control("GetCapabilities", control_pb2.GetCapabilitiesRequest())
+        name = stream_name(Container.from_bytes(self.containers[0]).header.codec_id)
+        return all(one.text_encoder_id for one in answer.codecs if one.name == name)
 
     async def open(self, channel: Any, **fields: Any) -> control_pb2.OpenSessionResponse:
         """Open a session, of :attr:`stream_id` if no other is given."""

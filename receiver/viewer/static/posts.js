@@ -12,6 +12,7 @@ sidewire.fate = (post) => {
   if (post.reason) return ["no picture", "failed", ""];
   if (post.refined && post.words === "other") return ["another's words", "other", ""];
   if (post.refined) return [sidewire.can.text ? "refined by words" : "joined", "refined", ""];
+  if (post.caption) return ["words not read", "", ""];
   if (post.words === "lost") return ["words lost", "", "Its caption never came. The picture stands without."];
   if (post.words === "none") return ["without words", "", "This picture has no caption."];
   return ["words to come", "coming", "The caption is on its way…"];

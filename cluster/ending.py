@@ -1,0 +1,28 @@
+"""The end of a command whose libraries hold on to what is gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+__all__ = ["leave", "leave_behind"]
+
+_left_behind = False
+
+
+def leave_behind() -> None:
+    """Say that a thread of this process hangs in a library, so that the end must not wait for it."""
+    global _left_behind  # noqa: PLW0603 - a fact about the process
+    _left_behind = True
+
+
+def leave(end: SystemExit) -> NoReturn:
+    """End the process as ``end`` says; without Python's own tidying where that would wait for what hangs."""
+    if not _left_behind:
+        raise end
+    if isinstance(end.code, str):
+        print(end.code, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -1,0 +1,293 @@
+"""Invariant: a receiver whose Ray ends, is missing or too small says so, loses nothing, can be stopped."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
+
+from cluster.trials.effects import Delivered, folder_deliveries, judge
+from cluster.trials.frames import words
+from cluster.trials.processes import Ends, Program, command
+from shared.codecs import get_codec
+from shared.wire.v1 import control_pb2, control_pb2_grpc
+from tests.processes import children, until, until_delivered
+
+pytest.importorskip("ray")
+
+#: Far beyond what anything here takes.
+PATIENCE = 120.0
+PICTURES, FIRST_WIDTH = 30, 16
+RAY = ("--decoder", "ray", "--set", "generator=none", "--set", "mode=refine")
+#: No other cluster of this machine is asked.
+ADDRESSES = {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart() -> Iterator[None]:
+    """What other Ray clusters of this machine are called does not matter here."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in ADDRESSES.items():
+            environment.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Containers of pictures, each of another width, which says its number."""
+    rows = []
+    for seq in range(PICTURES):
+        picture = np.full((16, FIRST_WIDTH + seq, 3), seq, np.uint8)
+        container = get_codec("none").encode(picture, 0).blob
+        rows.append({"id": f"frame-{seq}", "image": container, "captions": [words(seq).text]})
+    path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def of_its_width(one: Delivered) -> bool:
+    with Image.open(io.BytesIO(one.picture)) as picture:
+        width = picture.width
+    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}")
+
+
+def assert_all_delivered(ends: Ends) -> None:
+    """Every picture of the feed, once."""
+    verdict = judge(folder_deliveries(ends.sink), ends.ledger, PICTURES, of_its_width)
+    assert verdict.flaws == {}
+
+
+# Looking
+
+
+def trouble(ends: Ends) -> str:
+    """What the receiver says of itself."""
+    with grpc.insecure_channel(ends.images) as channel:
+        control = control_pb2_grpc.ControlServiceStub(channel)
+        answer = control.ListSessions(control_pb2.ListSessionsRequest(), timeout=PATIENCE)
+    return str(answer.trouble)
+
+
+def serving(ends: Ends) -> bool:
+    with grpc.insecure_channel(ends.images) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        answer = health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+    return bool(answer.status == answer.SERVING)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    for child in children(pid):
+        yield child
+        yield from descendants(child)
+
+
+def kill(pid: int, name: str) -> None:
+    """SIGKILL for the process of that name below another."""
+    for one in descendants(pid):
+        if Path(f"/proc/{one}/comm").read_text().strip() == name:
+            os.kill(one, signal.SIGKILL)
+            return
+    raise AssertionError(f"no process {name} below {pid}")
+
+
+def assert_soon_over(receiver: Program) -> None:
+    """SIGTERM ends it, without the half minute that a drain may take."""
+    receiver.signal(signal.SIGTERM)
+    assert receiver.wait(20.0) in (0, 4)
+
+
+def says(ends: Ends, what: str) -> None:
+    """Wait until the receiver has logged something."""
+    until(lambda: what in ends.said("receive"), f"the receiver says {what!r}")
+
+
+# A cluster inside the receiver
+
+
+def test_cluster_inside_the_receiver_starts_again(tmp_path: Path, feed: Path) -> None:
+    options = (*RAY, "--set", "decoder_processes=1")
+    with Ends(tmp_path, feed, receive=options) as ends:
+        receiver = ends.start_receiver()
+        assert receiver.line()["ready"]
+        assert serving(ends)
+        sender = ends.start_sender("--set", "rate=5")
+        until_delivered(ends.sink, 3)
+        kill(receiver.pid, "raylet")
+        until(lambda: "raylet" in trouble(ends), "the receiver is in trouble")
+        until(lambda: not serving(ends), "it does not serve")
+        assert sender.wait(PATIENCE) == 0, ends.said("receive")
+        assert_all_delivered(ends)
+        assert trouble(ends) == ""
+        until(lambda: serving(ends), "it serves again")
+        # Told to stop while it starts the next one, it stops in order.
+        kill(receiver.pid, "raylet")
+        until(lambda: "raylet" in trouble(ends), "the receiver is in trouble")
+        assert_soon_over(receiver)
+        assert "drained" in ends.said("receive")
+
+
+# A cluster of others
+
+
+class Cluster:
+    """``ray start`` in process groups of their own, at a port of its own."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        self._groups: list[subprocess.Popen[bytes]] = []
+        self.head = self._start("--head", f"--port={port}", f"--temp-dir={folder}", "--num-cpus=0")
+        until(self._answers, "the head answers")
+
+    def add_node(self, cpus: int) -> None:
+        """A worker node."""
+        self._start(f"--address={self.address}", f"--num-cpus={cpus}")
+
+    def stop(self) -> None:
+        """Kill it all."""
+        for group in self._groups:
+            os.killpg(group.pid, signal.SIGKILL)
+            group.wait()
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
+        common = ("--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000")
+        with Path(self._folder, "ray.log").open("ab") as log:
+            group = subprocess.Popen(
+                [*ray, *common, *options], stdout=log, stderr=log, start_new_session=True
+            )
+        self._groups.append(group)
+        return group
+
+    def _answers(self) -> bool:
+        host, port = self.address.split(":")
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+        except OSError:
+            return False
+        return "Ray runtime started" in Path(self._folder, "ray.log").read_text()
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    # Not below a test's folder: sockets have short paths.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        found = Cluster(home)
+        try:
+            yield found
+        finally:
+            found.stop()
+
+
+def decoders(found: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
+    """``sidewire decoders``, which ends by itself."""
+    return subprocess.run(
+        command("decoders", *words, "--ray-address", found.address),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_cluster_that_is_small_grows_is_stopped_and_dies(tmp_path: Path, feed: Path) -> None:
+    with cluster() as found:
+        options = (*RAY, "--ray-address", found.address, "--set", "decoder_processes=2")
+        with Ends(tmp_path, feed, receive=options) as ends:
+            # No node yet: the receiver waits, says so, and can be stopped.
+            receiver = ends.start_receiver()
+            says(ends, "waiting until a decoder has room: the Ray cluster has 0 CPUs")
+            assert_soon_over(receiver)
+            # It begins with one decoder of two, and grows.
+            receiver = ends.start_receiver()
+            found.add_node(1)
+            assert receiver.line()["ready"]
+            says(ends, "1 of 2 decoders (decoder_processes) run, the others start as there is room")
+            found.add_node(1)
+            says(ends, "2 decoders run")
+            refused = decoders(found, "scale", "9")
+            assert refused.returncode == 1
+            why = "the Ray cluster has 2 CPUs, and each decoder takes one"
+            assert refused.stderr.strip() == f"sidewire: decoders is 9, must be at most 2: {why}"
+            # Somebody stops them: the receiver ends, and says why.
+            sender = ends.start_sender("--set", "rate=2")
+            until_delivered(ends.sink, 3)
+            assert decoders(found, "stop").returncode == 0
+            until(lambda: "decoders stop" in trouble(ends), "the receiver is in trouble")
+            until(lambda: not serving(ends), "it does not serve")
+            assert receiver.wait(PATIENCE) == 1
+            assert "sidewire: no decoders: the decoders were stopped" in ends.said("receive")
+            assert sender.running
+            # Started again it has them again, and the head dies under it.
+            receiver = ends.start_receiver()
+            assert receiver.line()["ready"]
+            assert sender.wait(PATIENCE) == 0
+            assert_all_delivered(ends)
+            kill(found.head.pid, "gcs_server")
+            until(lambda: "is gone" in trouble(ends), "the receiver is in trouble")
+            until(lambda: not serving(ends), "it does not serve")
+            assert_soon_over(receiver)
+
+
+# No cluster
+
+
+def said_of_a_dead_port(*words: str) -> None:
+    begin = time.monotonic()
+    done = subprocess.run(
+        command(*words, "--ray-address", "127.0.0.1:9"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sidewire: no Ray cluster at ray_address '127.0.0.1:9': nothing answers")
+    # Ray itself would ask for more than three minutes.
+    assert time.monotonic() - begin < 60
+
+
+def test_nothing_at_the_address_is_said_at_once(tmp_path: Path) -> None:
+    said_of_a_dead_port("decoders", "status")
+    folders = ("--state", str(tmp_path / "state"), "--sink", str(tmp_path / "sink"))
+    said_of_a_dead_port("receive", "--decoder", "ray", *folders)
+
+
+def test_socket_path_that_is_too_long_is_said_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("folder-" * 20)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    folders = ("--state", str(tmp_path / "state"), "--sink", str(tmp_path / "sink"))
+    done = subprocess.run(
+        command("receive", "--decoder", "ray", *folders),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sidewire: cannot start Ray: ")
+    assert "set RAY_TMPDIR" in line
