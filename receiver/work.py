@@ -47,6 +47,7 @@ class Frame:
         container: the whole blob, header checked, payload not yet.
         expires_at: on the receiver's clock, in seconds; None for never.
         arrived_at: on the same clock; None for a frame that a late caption has brought back.
+        traceparent: as the sender wrote it, for whoever watches; empty for none.
     """
 
     key: Key
@@ -56,6 +57,7 @@ class Frame:
     expects_caption: bool
     expires_at: float | None = None
     arrived_at: float | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Caption:
     Attributes:
         content_id: of the picture; empty fits any.
         expires_at: on the receiver's clock, in seconds.
+        traceparent: as the publisher wrote it, for whoever watches; empty for none.
     """
 
     key: Key
@@ -73,6 +76,7 @@ class Caption:
     text: str | None
     language: str
     expires_at: float
+    traceparent: str = ""
 
     @property
     def held_bytes(self) -> int:

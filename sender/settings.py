@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from shared.logs import LogFormat
 from shared.settings import (
     ADDRESS,
     TLS,
@@ -75,6 +76,16 @@ Ttl = Annotated[Positive | None, Field(description="seconds after which it is wo
 Language = Annotated[str, Field(max_length=35, description="language of the captions, such as en")]
 
 
+Traces = Annotated[
+    str,
+    Field(
+        description="OpenTelemetry collector that takes OTLP over gRPC, such as http://127.0.0.1:4317"
+    ),
+    Flag(metavar="URL", unset="nowhere"),
+]
+Logs = Annotated[LogFormat, Field(description="how lines on standard error are written"), Flag()]
+
+
 class CallerSettings(Settings):
     """How to prove who one is, and check whom one talks to."""
 
@@ -133,6 +144,8 @@ class CaptionSettings(CallerSettings):
     ttl: Ttl = None
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
+    traces: Traces = ""
+    log_format: Logs = "text"
 
     which: Annotated[Which, Flag()] = 0
     language: Annotated[Language, Flag()] = ""
@@ -152,6 +165,8 @@ AS_THE_PUBLISHER = (
     "rate",
     "stall_seconds",
     "reconnect_seconds",
+    "traces",
+    "log_format",
 )
 OF_CAPTIONS = "caption_"
 
@@ -180,6 +195,8 @@ class SendSettings(CallerSettings):
     ttl: Ttl = None
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
+    traces: Traces = ""
+    log_format: Logs = "text"
 
     codec: Annotated[str, Flag()] = Field("base", description="what encodes, see sidewire doctor")
     quality: Annotated[int | None, Flag("-q", unset="the middle one")] = Field(

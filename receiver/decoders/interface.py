@@ -51,6 +51,11 @@ class DecoderPool(Protocol):
     #: Most tasks in a batch.
     batch_limit: int
 
+    @property
+    def alive(self) -> int:
+        """Decoders that live at present, for people and metrics; as many as there are to be, by default."""
+        return self.width
+
     async def start(self) -> Sequence[CodecId]:
         """Start the decoders; what they decode."""
 
