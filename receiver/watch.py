@@ -63,7 +63,7 @@ class Watch:
 
     @asynccontextmanager
     async def at(self, gateway: Gateway) -> AsyncIterator[str]:
-        """Watch a gateway that listens.
+        """Watch a gateway, from before it listens.
 
         Yields:
             Where the metrics are, as host:port; empty for nowhere.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,9 @@ def listening(host: str, port: int, advice: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        raise SidewireError(f"cannot listen on {host}:{port}: {error.strerror}; {advice}") from None
+        # Python's own text names the address once more; a name that is not found has a text alone.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise SidewireError(f"cannot listen on {host}:{port}: {why}; {advice}") from None
 
 
 class WebServer(uvicorn.Server):
