@@ -102,9 +102,9 @@ class Gateway:
         self.serving = False
         self._tallies = tallies or Tallies()
         self._listen = listen
-        self.pipeline = pipeline_of(self._wake)
-        self.registry = Registry(terms, ledger.streams(), self.pipeline, self._fence)
-        parts = (self.registry, self.pipeline, listen.authenticate)
+        self._pipeline = pipeline_of(self._wake)
+        self._registry = Registry(terms, ledger.streams(), self._pipeline, self._fence)
+        parts = (self._registry, self._pipeline, listen.authenticate)
         self._channels: tuple[Channel, Channel] = (ImageChannel(*parts), CaptionChannel(*parts))
         self._delivery = delivery
         self._health = health.aio.HealthServicer()
@@ -143,8 +143,8 @@ class Gateway:
             if service in door.services:
                 door.server.add_generic_rpc_handlers((_stream_handler(service, method, channel),))
         control = ControlServicer(
-            self.registry,
-            self.pipeline,
+            self._registry,
+            self._pipeline,
             self._tallies,
             listen.server,
             listen.advertised,
@@ -175,7 +175,7 @@ class Gateway:
             StorageError, SidewireError (in an ExceptionGroup): the ledger is damaged, an address is gone.
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.pipeline.run())
+            group.create_task(self._pipeline.run())
             group.create_task(self._tick())
             group.create_task(self._watch_storage())
             for door in self._doors:
@@ -184,7 +184,7 @@ class Gateway:
     async def _keep_open(self, door: Door) -> None:
         """Listen again where gRPC has stopped: a request whose path is no text, damaged or hostile, ends
         its loop, and with it every call."""
-        while not self.registry.draining:
+        while not self._registry.draining:
             try:
                 await door.server.wait_for_termination()
             except UnicodeDecodeError as error:
@@ -198,21 +198,21 @@ class Gateway:
         swept = loop.time()
         while True:
             await asyncio.sleep(LOOK_SECONDS / 2)
-            for session in list(self.registry):
+            for session in list(self._registry):
                 deadline = session.joiner.next_deadline()
                 if deadline is not None and deadline <= loop.time():
-                    self.pipeline.perform(session, session.joiner.poll(loop.time()))
+                    self._pipeline.perform(session, session.joiner.poll(loop.time()))
             if loop.time() - swept > SWEEP_SECONDS:
                 swept = loop.time()
-                self.registry.sweep()
+                self._registry.sweep()
 
     async def _watch_storage(self) -> None:
         well = True
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if well != (not self.pipeline.trouble):
+            if well != (not self._pipeline.trouble):
                 well = not well
-                await self._set_health(serving=well and not self.registry.draining)
+                await self._set_health(serving=well and not self._registry.draining)
 
     async def _set_health(self, *, serving: bool) -> None:
         self.serving = serving
@@ -223,7 +223,7 @@ class Gateway:
 
     async def drain(self, seconds: float) -> Left:
         """Take nothing new, finish what is held, close. ``run`` must still be running."""
-        self.registry.draining = True
+        self._registry.draining = True
         await self._set_health(serving=False)
         for channel in self._channels:
             channel.drain()
@@ -238,22 +238,32 @@ class Gateway:
 
     def close(self) -> None:
         """Let the storage thread finish, after :meth:`run`."""
-        self.pipeline.close()
+        self._pipeline.close()
+
+    @property
+    def registry(self) -> Registry:
+        """Its streams."""
+        return self._registry
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What decodes and stores."""
+        return self._pipeline
 
     @property
     def why_not(self) -> str:
         """Why it is not serving; empty while it is."""
         if self.serving:
             return ""
-        if self.registry.draining:
+        if self._registry.draining:
             return "it is stopping"
-        return self.pipeline.trouble or "it is starting"
+        return self._pipeline.trouble or "it is starting"
 
     @property
     def left(self) -> Left:
         """What is in memory and has not ended."""
-        frames = sum(session.images.held for session in self.registry)
-        return Left(frames, sum(session.captions.held for session in self.registry))
+        frames = sum(session.images.held for session in self._registry)
+        return Left(frames, sum(session.captions.held for session in self._registry))
 
     def _wake(self, session: Session) -> None:
         for channel in self._channels:

@@ -171,7 +171,7 @@ class Now:
                 "1 while senders are served, as gRPC's health service says.",
                 gateway.serving,
             ),
-            ("storage_trouble", "1 while nothing can be stored.", bool(pipeline.trouble)),
+            ("trouble", "1 while nothing is acked.", bool(pipeline.trouble)),
             ("decode_queue", "Decodes that wait for a decoder.", pipeline.queue),
             ("decodes_in_progress", "Decodes that decoders are at.", pipeline.decoding),
             ("decoders", "Decoders that there are to be.", pool.width),

@@ -68,10 +68,6 @@ class Pipeline:
     Args:
         on_end: called with a session after its ends are durable, or its credits changed.
         observer: told of queue, waits and facts.
-
-    Attributes:
-        observer: the same; the channels tell it what comes and what is refused.
-        trouble: why nothing is stored at present; empty while all is well.
     """
 
     def __init__(
@@ -90,7 +86,7 @@ class Pipeline:
         self._commit_rows = commit_rows
         self._on_end = on_end
         self._now = now
-        self.observer = observer or Observer()
+        self._observer = observer or Observer()
         self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         #: Decodes by codec and size; groups take turns.
         self._waiting: dict[Shape, deque[Work]] = {}
@@ -103,6 +99,7 @@ class Pipeline:
         #: Frames that a late caption brought back into memory.
         self._recalled: set[tuple[Session, int]] = set()
         self._recall_over = asyncio.Event()
+        #: Why nothing is stored at present; empty while all is well.
         self.trouble = ""
 
     async def run(self) -> None:
@@ -130,6 +127,11 @@ class Pipeline:
     def decoding(self) -> int:
         """Decodes that decoders are at."""
         return self._decoding
+
+    @property
+    def observer(self) -> Observer:
+        """Who watches; the channels tell it what comes and what is refused."""
+        return self._observer
 
     @property
     def pool(self) -> DecoderPool:
@@ -218,11 +220,11 @@ class Pipeline:
         shape = (header.codec_id, header.width, header.height)
         self._waiting.setdefault(shape, deque()).append(work)
         self._work_ready.set()
-        self.observer.queued(self.queue)
-        self.observer.waiting(work.decode.task)
+        self._observer.queued(self.queue)
+        self._observer.waiting(work.decode.task)
         arrived_at = work.decode.task.frame.arrived_at
         if work.decode.first and arrived_at is not None:
-            self.observer.joined(self._now() - arrived_at)
+            self._observer.joined(self._now() - arrived_at)
 
     def _next_batch(self) -> list[Work]:
         """Tasks of one codec and size; a group that has more goes to the end of the line. No decoder takes
@@ -255,13 +257,13 @@ class Pipeline:
                 await self._work_ready.wait()
 
     async def _decode_batch(self, batch: Sequence[Work]) -> None:
-        self.observer.queued(self.queue)
+        self._observer.queued(self.queue)
         live = [work for work in batch if not self._expired(work)]
         if live:
             tasks = [work.decode.task for work in live]
-            self.observer.decoding(tasks)
+            self._observer.decoding(tasks)
             results = await self._pool.decode(tasks)
-            self.observer.decoded(tasks)
+            self._observer.decoded(tasks)
             for work, result in zip(live, results, strict=True):
                 self._end(work.session, ends_of(work.decode, result))
         self._decoding -= len(batch)
@@ -312,10 +314,10 @@ class Pipeline:
         if self.trouble:
             log.warning("storing works again")
             self.trouble = ""
-        self.observer.stored(len(ends), self._now() - began)
+        self._observer.stored(len(ends), self._now() - began)
         for session, own in by_session.items():
             for end in own:  # before what follows from it
-                self.observer.ended(end)
+                self._observer.ended(end)
             self.perform(session, session.committed(own, *after[session]))
             self._on_end(session)
         for session, end in batch:

@@ -125,7 +125,7 @@ def test_readiness_follows_storage_and_the_drain(tmp_path: Path) -> None:
             await images.send(frame=images.frame(0, good(0)))
             await becomes(503, "not serving: [Errno 28] No space left on device\n")
             found = await asyncio.to_thread(values, where)
-            assert (found["sidewire_serving",], found["sidewire_storage_trouble",]) == (0, 1)
+            assert (found["sidewire_serving",], found["sidewire_trouble",]) == (0, 1)
             assert (await asyncio.to_thread(get, where, "/healthz"))[0] == 200
             sink.full = False
             await becomes(200, "serving\n")
