@@ -22,12 +22,12 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from sender.observer import UNSEEN, SendObserver
+from sender.outage import Lost, Outages, Unreachable
 from sender.window import AnyItem, Ended, SendWindow
 from shared.errors import SidewireError
 from shared.faults import reached
 from shared.wire.channels import client_channel
 from shared.wire.checksums import ack_crc
-from shared.wire.diagnosis import diagnosed
 from shared.wire.errors import Reason, Turn, WireError
 from shared.wire.positions import Positions
 from shared.wire.security import ClientSecurity
@@ -78,14 +78,6 @@ class Standing:
     positions: Positions
 
 
-class Lost(Exception):  # noqa: N818 - not an error: the connection's end
-    """The connection is gone; why, in one line."""
-
-
-class Unreachable(Lost):
-    """There was no connection, or the other end is gone; gRPC's words hardly say why."""
-
-
 class Link(ABC, Generic[AnyItem]):
     """Sends the items of a window over one channel until all have ended."""
 
@@ -112,8 +104,7 @@ class Link(ABC, Generic[AnyItem]):
         #: Items that have ended.
         self._ends = 0
         self._first_attach: float | None = None
-        #: Looks into an outage, to tell the operator why.
-        self._telling: asyncio.Task[None] | None = None
+        self._outages = Outages(route.security)
         #: Seconds from the first attach to the last end so far.
         self.seconds = 0.0
         #: Connections made, and messages sent; a resend counts again.
@@ -157,8 +148,7 @@ class Link(ABC, Generic[AnyItem]):
         try:
             await self._keep_connected()
         finally:
-            if self._telling is not None:
-                self._telling.cancel()
+            self._outages.close()
 
     async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -178,33 +168,16 @@ class Link(ABC, Generic[AnyItem]):
                     self._follow(error)
                 patience = self._route.give_up_seconds
                 if patience is not None and loop.time() - alone_since > patience:
-                    why = await self._explained(self._address, error)
+                    why = await self._outages.explained(self._address, error)
                     raise SidewireError(
                         f"no connection to {self._address} for {patience:g} s: {why}"
                     ) from None
                 if backoff == FIRST_BACKOFF:  # of this outage: the operator hears of it once
-                    self._tell(error)
+                    self._outages.warn(self._address, error)
                 else:
                     log.debug("%s: %s; trying again", self._address, error)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
                 backoff = min(LONGEST_BACKOFF, backoff * 2)
-
-    def _tell(self, error: Lost | WireError) -> None:
-        """Warn of an outage. A closer look may take seconds, and meanwhile it is tried again."""
-        address = self._address
-
-        async def tell() -> None:
-            log.warning("%s: %s; trying again", address, await self._explained(address, error))
-
-        if self._telling is not None:
-            self._telling.cancel()
-        self._telling = asyncio.create_task(tell())
-
-    async def _explained(self, address: str, error: Lost | WireError) -> str:
-        """Why there is no connection: what can be seen from here, else what gRPC says."""
-        if not isinstance(error, Unreachable):
-            return str(error)
-        return await diagnosed(address, self._route.security) or str(error)
 
     def _follow(self, error: WireError) -> None:
         """What a refused call leads to; raises what cannot be mended by trying again."""

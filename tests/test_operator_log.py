@@ -82,6 +82,13 @@ def test_it_says_what_it_does_while_it_starts(tmp_path: Path) -> None:
         assert f"{place}, in plaintext" in text
 
 
+def test_sighup_is_no_end_where_there_is_nothing_to_read_again(tmp_path: Path) -> None:
+    with running(tmp_path) as receiver:
+        receiver.program.signal(signal.SIGHUP)
+        receiver.says("there are no certificates and tokens to read again")
+        assert receiver.program.running
+
+
 def test_lines_are_objects_where_a_program_reads_them(tmp_path: Path) -> None:
     write_feed(tmp_path / "feed.parquet", rows=2, payload_bytes=50)
     with running(tmp_path, "--log-format", "json") as receiver:
