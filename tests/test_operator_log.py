@@ -25,8 +25,10 @@ from receiver.observer import Observers
 from receiver.refusals import QUIET_SECONDS, Kind, Refusal, RefusalLog, Scope
 from receiver.tallies import Tallies
 from receiver.totals import Totals
+from shared.wire.channels import client_channel
 from shared.wire.errors import Reason, WireError
 from shared.wire.security import ClientSecurity
+from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.keys import Keys, make_keys, write_tokens
 from tests.processes import until
 from tests.wire_client import CAPTIONS, IMAGES, good, receiving
@@ -143,9 +145,6 @@ def test_each_kind_of_bad_connection_has_its_line_and_a_flood_has_no_more(
 
 async def knock(address: str, client: ClientSecurity, times: int) -> None:
     """Calls that are refused."""
-    from shared.wire.channels import client_channel  # noqa: PLC0415
-    from shared.wire.v1 import control_pb2, control_pb2_grpc  # noqa: PLC0415
-
     for _ in range(times):
         async with client_channel(address, client) as channel:
             control = control_pb2_grpc.ControlServiceStub(channel)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cluster.status import as_json
 from cluster.status_table import as_table
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import Ends, Program, command, result
@@ -140,8 +141,6 @@ def test_a_name_is_whole_where_there_is_room_and_never_cut_off() -> None:
 
 
 def test_dispositions_have_names_in_json() -> None:
-    from cluster.status import as_json  # noqa: PLC0415
-
     tally = control_pb2.Tally(disposition=types_pb2.DISPOSITION_EXPIRED, frames=2, captions=3)
     answer = control_pb2.ListSessionsResponse(ended=[control_pb2.Session(tallies=[tally])])
     assert json.loads(as_json(answer))["ended"][0]["ends"] == {

@@ -18,9 +18,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import Ends, command
+from receiver.observer import Observers
+from receiver.traces import ReceiverTraces
+from receiver.ways import Ways
 from shared.errors import SidewireError
 from shared.tracing import context_of, traceparent_of, tracing
-from tests.hostile import NO_TEXT
+from tests.hostile import NO_TEXT, GatedPool
 from tests.wire_client import IMAGES, good, receiving
 
 ROWS = 5
@@ -137,11 +140,6 @@ def test_a_later_picture_is_in_its_captions_trace(
 def test_what_was_not_decoded_is_an_error_in_its_trace(
     collecting: tuple[Collector, str], tmp_path: Path
 ) -> None:
-    from receiver.observer import Observers  # noqa: PLC0415
-    from receiver.traces import ReceiverTraces  # noqa: PLC0415
-    from receiver.ways import Ways  # noqa: PLC0415
-    from tests.hostile import GatedPool  # noqa: PLC0415
-
     collector, endpoint = collecting
     parent = "00-" + "a1" * 16 + "-" + "b2" * 8 + "-01"
 
@@ -217,6 +215,20 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_silent_collector_costs_no_picture(tmp_path: Path) -> None:
     transfer(tmp_path, "http://127.0.0.1:1")
+
+
+def test_what_a_newer_peer_adds_is_passed_over(tmp_path: Path) -> None:
+    """As a receiver of before the trace context does with that."""
+
+    async def run() -> None:
+        async with receiving(tmp_path) as local:
+            images = await local.talk(await local.peer(), IMAGES)
+            frame = images.frame(0, good(0))
+            frame.MergeFromString(b"\xa2\x06\x03new")  # field 100, a string
+            await images.send(frame=frame)
+            assert (await images.end_of(0)).disposition == NO_TEXT
+
+    asyncio.run(run())
 
 
 def test_contexts_travel_as_they_are() -> None:
