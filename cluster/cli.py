@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
 from cluster.ending import leave
+from shared.core_log import divert_core_log
 from shared.systems.catalogue import systems
 from shared.version import VERSION
 
@@ -283,7 +285,10 @@ app.add_typer(actors.app, name="decoders")
 
 def main() -> None:
     """Entry point of the ``sidewire`` script."""
-    # gRPC's core writes lines of its own to standard error; what they say comes as our errors too.
+    # gRPC's core writes lines of its own to standard error; what they say comes as our errors too. Only a
+    # receiver has no other way to hear of handshakes that failed.
+    if sys.argv[1:2] == ["receive"]:
+        divert_core_log()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         app()

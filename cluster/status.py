@@ -1,38 +1,53 @@
-"""``sidewire status``: what a receiver's sessions are doing, asked over the wire."""
+"""``sidewire status``: what a receiver's streams and decoders are doing, asked over the wire."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
+import sys
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import grpc
 from rich.console import Console
-from rich.table import Table
+from rich.live import Live
 
+from cluster.status_table import as_table
 from sender.settings import StatusSettings
 from shared.errors import SidewireError
-from shared.wire.channels import client_channel
-from shared.wire.v1 import control_pb2, control_pb2_grpc
+from shared.wire.channels import DELIVERY_BYTES, client_channel
+from shared.wire.diagnosis import diagnosed
+from shared.wire.v1 import control_pb2, control_pb2_grpc, types_pb2
 
 __all__ = ["show_status"]
 
 CALL_SECONDS = 5.0
+#: Seconds between two looks of ``--watch``.
+LOOK_SECONDS = 1.0
+#: Columns where there is no terminal: nothing is folded for a file or a pipe.
+UNBOUNDED = 1000
 
 
-async def _ask(settings: StatusSettings) -> control_pb2.ListSessionsResponse:
-    channel = client_channel(settings.images, settings.security())
-    async with channel:
-        control = control_pb2_grpc.ControlServiceStub(channel)
-        try:
-            answer: control_pb2.ListSessionsResponse = await control.ListSessions(
-                control_pb2.ListSessionsRequest(), timeout=CALL_SECONDS
-            )
-        except grpc.aio.AioRpcError as error:
-            raise SidewireError(
-                f"no answer from {settings.images}: {error.code().name}: {error.details()}"
-            ) from None
+async def _ask(
+    channel: grpc.aio.Channel, settings: StatusSettings
+) -> control_pb2.ListSessionsResponse:
+    """The receiver's answer.
+
+    Raises:
+        SidewireError: there is none, and why.
+    """
+    control = control_pb2_grpc.ControlServiceStub(channel)
+    request = control_pb2.ListSessionsRequest(with_ended=True)
+    try:
+        answer: control_pb2.ListSessionsResponse = await control.ListSessions(
+            request, timeout=CALL_SECONDS
+        )
+    except grpc.aio.AioRpcError as error:
+        why = ""
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            why = await diagnosed(settings.images, settings.security())
+        why = why or f"{error.code().name}: {error.details()}"
+        raise SidewireError(f"no answer from {settings.images}: {why}") from None
     return answer
 
 
@@ -49,71 +64,80 @@ def _channel(state: control_pb2.ChannelState) -> dict[str, Any]:
     }
 
 
-def as_json(answer: control_pb2.ListSessionsResponse) -> str:
-    """One object for programs."""
-    sessions = [
-        {
-            "stream": one.stream_id,
-            "epoch": one.epoch,
-            "session": one.session_id,
-            "images": _channel(one.images),
-            "captions": _channel(one.captions),
+def _stream(state: control_pb2.Session) -> dict[str, Any]:
+    names = types_pb2.Disposition.Name
+    ends = {
+        names(one.disposition).removeprefix("DISPOSITION_").lower(): {
+            "frames": one.frames,
+            "captions": one.captions,
         }
-        for one in answer.sessions
-    ]
+        for one in state.tallies
+    }
+    return {
+        "stream": state.stream_id,
+        "sender": state.sender,
+        "epoch": state.epoch,
+        "session": state.session_id,
+        "images": _channel(state.images),
+        "captions": _channel(state.captions),
+        "ends": ends,
+        "frames_per_second": state.frames_per_second,
+        "captions_per_second": state.captions_per_second,
+    }
+
+
+def as_json(answer: control_pb2.ListSessionsResponse) -> str:
+    """One object for programs, with all that the answer says."""
     return json.dumps(
-        {"sessions": sessions, "decode_queue": answer.decode_queue, "trouble": answer.trouble}
+        {
+            "server": answer.server,
+            "up_seconds": answer.up_seconds,
+            "sessions": [_stream(one) for one in answer.sessions],
+            "ended": [_stream(one) for one in answer.ended],
+            "ended_streams": answer.ended_streams,
+            "decode_queue": answer.decode_queue,
+            "decoders": {
+                "wanted": answer.decoders.wanted,
+                "alive": answer.decoders.alive,
+                "decoding": answer.decoders.decoding,
+            },
+            "trouble": answer.trouble,
+        }
     )
 
 
-def as_table(answer: control_pb2.ListSessionsResponse) -> Table:
-    """The status as people read it: one row a channel."""
-    table = Table(
-        title=f"{answer.decode_queue} decodes wait" + (answer.trouble and f"; {answer.trouble}")
-    )
-    for name in (
-        "stream",
-        "epoch",
-        "channel",
-        "client",
-        "ended below",
-        "gaps",
-        "held",
-        "bytes",
-        "credit",
-    ):
-        table.add_column(
-            name, justify="left" if name in ("stream", "channel", "client") else "right"
-        )
-    for one in answer.sessions:
-        for name, state in (("pictures", one.images), ("captions", one.captions)):
-            client = "attached" if state.attached else "closed" if state.closed else "away"
-            table.add_row(
-                one.stream_id,
-                str(one.epoch),
-                name,
-                client,
-                f"{state.positions.cumulative:,}",
-                str(len(state.positions.ranges)),
-                f"{state.held:,}",
-                f"{state.held_bytes:,}",
-                f"{state.granted.frames - state.used.frames:,}",
-            )
-    return table
+async def _show(settings: StatusSettings, *, as_objects: bool, watch: bool) -> None:
+    console = Console(width=None if sys.stdout.isatty() else UNBOUNDED)
+    channel = client_channel(settings.images, settings.security(), response_bytes=DELIVERY_BYTES)
+    on_screen = watch and not as_objects and console.is_terminal
+    live = Live(console=console, auto_refresh=False) if on_screen else None
+    async with channel:
+        answer = await _ask(channel, settings)
+        problem = ""
+        with live or nullcontext():
+            while True:
+                if as_objects:
+                    print(as_json(answer) if not problem else json.dumps({"problem": problem}))
+                    sys.stdout.flush()
+                elif live is not None:
+                    live.update(as_table(answer, problem), refresh=True)
+                else:
+                    console.print(as_table(answer, problem))
+                if not watch:
+                    return
+                await asyncio.sleep(LOOK_SECONDS)
+                problem = ""
+                try:
+                    answer = await _ask(channel, settings)
+                except SidewireError as error:
+                    problem = str(error)  # it may be back in a moment
 
 
 def show_status(settings: StatusSettings, *, json: bool = False, watch: bool = False) -> None:
-    """Print it, once or every second.
+    """Print it, once or every second until Ctrl-C.
 
     Raises:
-        SidewireError: no receiver answers.
+        SidewireError: no receiver answers, at the first time.
     """
-    while True:
-        answer = asyncio.run(_ask(settings))
-        if json:
-            print(as_json(answer), flush=True)
-        else:
-            Console().print(as_table(answer))
-        if not watch:
-            return
-        time.sleep(1.0)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_show(settings, as_objects=json, watch=watch))

@@ -23,6 +23,8 @@ LARGEST_SEQ = (1 << 63) - 1
 LARGEST_REVISION = (1 << 31) - 1
 LONGEST_TTL = 10 * 365 * 86400.0
 LONGEST_LANGUAGE = 35  # BCP 47's own example of a longest tag
+#: W3C's, of the version that is read.
+LONGEST_TRACEPARENT = 55
 
 #: Codec name and model id, the latter whole.
 Model = tuple[str, bytes]
@@ -70,6 +72,7 @@ class Admission:
             expects_caption=message.expects_caption and self.text_used,
             expires_at=now + _seconds(message.ttl) if message.HasField("ttl") else None,
             arrived_at=now,
+            traceparent=_traceparent(message.traceparent),
         )
 
     def check_frame(self, frame: Frame) -> None:
@@ -163,6 +166,7 @@ class Admission:
             text=None if message.WhichOneof("body") == "tombstone" else message.text,
             language=message.language,
             expires_at=now + ttl,
+            traceparent=_traceparent(message.traceparent),
         )
 
     def check_caption(self, caption: Caption) -> None:
@@ -206,3 +210,8 @@ def check_size(field: str, value: int, limit: int) -> None:
 def _seconds(ttl: Duration) -> float:
     """A ttl in seconds; one that is not positive is over at once."""
     return min(LONGEST_TTL, ttl.seconds + ttl.nanos / 1e9)
+
+
+def _traceparent(given: str) -> str:
+    """A trace context that is not too long to be one: a wrong one is no reason to refuse a picture."""
+    return given if len(given) <= LONGEST_TRACEPARENT else ""

@@ -17,10 +17,12 @@ from google.protobuf.message import DecodeError, Message
 from receiver.attachment import Attachment
 from receiver.flow import Flow
 from receiver.pipeline import Pipeline
+from receiver.refusals import Refusal, Scope
 from receiver.registry import Registry
 from receiver.session import Compare, Session, Step
 from shared.faults import reached
 from shared.wire.errors import Reason, WireError
+from shared.wire.security import Principal
 from shared.wire.v1 import caption_channel_pb2, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
 
@@ -57,7 +59,7 @@ class Channel(ABC):
         self,
         registry: Registry,
         pipeline: Pipeline,
-        authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], str],
+        authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], Principal],
     ) -> None:
         self._registry = registry
         self._pipeline = pipeline
@@ -79,6 +81,13 @@ class Channel(ABC):
         Raises:
             WireError: it is refused, and has no end.
         """
+
+    def refuse(
+        self, attachment: Attachment, error: WireError, seq: int | None, revision: int = 0
+    ) -> None:
+        """Say that one message was refused, to the client and to whoever watches."""
+        self._pipeline.observer.refused(Refusal.of(error, Scope.MESSAGE))
+        attachment.refuse(error, seq, revision)
 
     def wake(self, session: Session) -> None:
         """A session's ends or credits changed."""
@@ -104,8 +113,9 @@ class Channel(ABC):
     ) -> None:
         """One call of the channel's stream."""
         try:
-            attachment = await self._attach(requests, self._authenticate(context))
+            attachment = await self._attach(requests, self._authenticate(context).sender())
         except WireError as error:
+            self._pipeline.observer.refused(Refusal.of(error, Scope.CALL))
             await abort(context, error)
         session, flow = attachment.session, attachment.flow
         reader = asyncio.create_task(self._read(attachment, requests))
@@ -113,6 +123,7 @@ class Channel(ABC):
             await context.write(self.response(attached=attachment.attached()))
             await self._write(attachment, context, reader)
         except WireError as error:
+            self._pipeline.observer.refused(Refusal.of(error, Scope.CALL))
             await abort(context, error)
         finally:
             reader.cancel()
@@ -169,7 +180,7 @@ class Channel(ABC):
             attachment.flow.received += 1
             attachment.flow.received_bytes += len(raw)
             problem = WireError(Reason.MALFORMED, f"{self.kind} message cannot be read")
-            attachment.refuse(problem, None)
+            self.refuse(attachment, problem, None)
             return
         seq, revision = self.key(request)
         try:
@@ -182,7 +193,7 @@ class Channel(ABC):
                     attachment.wake()
             self._pipeline.perform(attachment.session, steps)
         except WireError as error:
-            attachment.refuse(error, seq, revision)
+            self.refuse(attachment, error, seq, revision)
 
     async def _write(
         self,
@@ -223,7 +234,9 @@ class ImageChannel(Channel):
     ) -> Sequence[Step]:
         session, flow, admission = attachment.session, attachment.flow, attachment.admission
         skip = request.skip if request.WhichOneof("message") == "skip" else None
-        flow.take(len(request.frame.container))
+        size = len(request.frame.container)
+        self._pipeline.observer.taken("images", size)
+        flow.take(size)
         frame = admission.skipped(skip) if skip else admission.frame(request.frame, now)
         try:
             if skip:
@@ -233,7 +246,7 @@ class ImageChannel(Channel):
         except WireError as error:
             # It will never be accepted: that is its end, and the sender may forget it.
             steps = session.skip(admission.rejected_frame(frame), str(error))
-            attachment.refuse(error, frame.key.seq)
+            self.refuse(attachment, error, frame.key.seq)
             return steps
         if skip:
             return session.skip(frame, skip.reason)
@@ -261,13 +274,15 @@ class CaptionChannel(Channel):
         now: float,
     ) -> Sequence[Step]:
         session, admission = attachment.session, attachment.admission
-        attachment.flow.take(len(request.caption.text.encode()))
+        size = len(request.caption.text.encode())
+        self._pipeline.observer.taken("captions", size)
+        attachment.flow.take(size)
         caption = admission.caption(request.caption, now)
         try:
             admission.check_caption(caption)
         except WireError as error:
             steps = session.reject_caption(admission.rejected_caption(caption), str(error))
-            attachment.refuse(error, caption.key.seq, caption.revision)
+            self.refuse(attachment, error, caption.key.seq, caption.revision)
             return steps
         if not session.text_used:
             return session.reject_caption(caption, "the receiver's text encoder is another")

@@ -14,9 +14,12 @@ from typing import Any, TypeVar
 import grpc
 
 from receiver.channels import abort
+from receiver.observer import Observer
+from receiver.refusals import Refusal, Scope
 from receiver.sinks.subscriber import Outbox, SubscriberSink
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import Window
+from shared.wire.security import Principal
 from shared.wire.v1 import delivery_pb2_grpc
 from shared.wire.v1.delivery_pb2 import SubscribeRequest, SubscribeResponse
 
@@ -97,14 +100,20 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
 
     Args:
         ledger: the database whose outbox ``sink`` fills.
-        authenticate: the subscriber's name, or WireError.
+        authenticate: who subscribes, or WireError.
+        observer: told of calls that are refused.
     """
 
     def __init__(
-        self, ledger: Path, sink: SubscriberSink, authenticate: Callable[[Context], str]
+        self,
+        ledger: Path,
+        sink: SubscriberSink,
+        authenticate: Callable[[Context], Principal],
+        observer: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._authenticate = authenticate
+        self._observer = observer or Observer()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._outbox: Outbox | None = None
         self._current: Subscription | None = None
@@ -116,7 +125,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
         """See proto/sidewire/v1/delivery.proto."""
         subscription = Subscription()
         try:
-            self._authenticate(context)
+            self._authenticate(context).sender()
             first = await anext(aiter(request_iterator), SubscribeRequest())
             subscription.note_done(first.done_offset)
             if self._current is not None:
@@ -124,6 +133,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
             self._current = subscription
             await self._serve(subscription, request_iterator, context)
         except WireError as error:
+            self._observer.refused(Refusal.of(error, Scope.CALL))
             await abort(context, error)
         finally:
             if self._current is subscription:

@@ -19,7 +19,9 @@ from receiver.ledger import Ledger
 from receiver.pipeline import Pipeline
 from receiver.registry import Registry, Terms
 from receiver.session import Session
+from receiver.tallies import Tallies
 from shared.errors import SidewireError
+from shared.wire.security import Principal
 from shared.wire.v1 import control_pb2_grpc, delivery_pb2_grpc
 
 __all__ = ["Gateway", "Left", "Listen"]
@@ -35,6 +37,10 @@ SWEEP_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 
 
+def plaintext() -> None:
+    """No credentials."""
+
+
 @dataclass(frozen=True)
 class Listen:
     """Where and how a gateway listens.
@@ -42,15 +48,15 @@ class Listen:
     Attributes:
         images, captions: host:port; equal for one port.
         advertised: both as others reach them; empty for "where you asked".
-        credentials: None for plaintext.
-        authenticate: the sender's name, or WireError.
+        credentials: asked for each port; its answer is None for plaintext.
+        authenticate: who calls, or WireError.
     """
 
     images: str
     captions: str
-    authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], str]
+    authenticate: Callable[[grpc.aio.ServicerContext[Any, Any]], Principal]
     advertised: tuple[str, str] = ("", "")
-    credentials: grpc.ServerCredentials | None = None
+    credentials: Callable[[], grpc.ServerCredentials | None] = plaintext
     options: Sequence[tuple[str, int | str]] = ()
     reflection: bool = False
     server: str = "sidewire"
@@ -78,6 +84,10 @@ class Gateway:
 
     Args:
         delivery: the subscriber service, where the sink has one.
+        tallies: what has ended so far, for who asks; counted by an observer of the pipeline.
+
+    Attributes:
+        serving: as gRPC's health service says it.
     """
 
     def __init__(
@@ -87,7 +97,10 @@ class Gateway:
         ledger: Ledger,
         pipeline_of: Callable[[Callable[[Session], None]], Pipeline],
         delivery: delivery_pb2_grpc.DeliveryServiceServicer | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
+        self.serving = False
+        self._tallies = tallies or Tallies()
         self._listen = listen
         self._pipeline = pipeline_of(self._wake)
         self._registry = Registry(terms, ledger.streams(), self._pipeline, self._fence)
@@ -130,7 +143,12 @@ class Gateway:
             if service in door.services:
                 door.server.add_generic_rpc_handlers((_stream_handler(service, method, channel),))
         control = ControlServicer(
-            self._registry, listen.server, listen.advertised, self._load, listen.authenticate
+            self._registry,
+            self._pipeline,
+            self._tallies,
+            listen.server,
+            listen.advertised,
+            listen.authenticate,
         )
         control_pb2_grpc.add_ControlServiceServicer_to_server(control, door.server)
         if DELIVERIES in door.services:
@@ -140,10 +158,11 @@ class Gateway:
             names = [*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, door.server)
         try:
-            if listen.credentials is None:
+            credentials = listen.credentials()
+            if credentials is None:
                 port = door.server.add_insecure_port(door.address)
             else:
-                port = door.server.add_secure_port(door.address, listen.credentials)
+                port = door.server.add_secure_port(door.address, credentials)
         except RuntimeError:
             raise SidewireError(f"cannot listen on {door.address}: is the address taken?") from None
         if door.address.endswith(":0"):
@@ -197,6 +216,7 @@ class Gateway:
                 await self._set_health(serving=well and not self._registry.draining)
 
     async def _set_health(self, *, serving: bool) -> None:
+        self.serving = serving
         answer = health_pb2.HealthCheckResponse
         status = answer.SERVING if serving else answer.NOT_SERVING
         for name in ["", *{name for door in self._doors for name in door.services}]:
@@ -223,13 +243,29 @@ class Gateway:
         self._pipeline.close()
 
     @property
+    def registry(self) -> Registry:
+        """Its streams."""
+        return self._registry
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What decodes and stores."""
+        return self._pipeline
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not serving; empty while it is."""
+        if self.serving:
+            return ""
+        if self._registry.draining:
+            return "it is stopping"
+        return self._pipeline.trouble or "it is starting"
+
+    @property
     def left(self) -> Left:
         """What is in memory and has not ended."""
         frames = sum(session.images.held for session in self._registry)
         return Left(frames, sum(session.captions.held for session in self._registry))
-
-    def _load(self) -> tuple[int, str]:
-        return self._pipeline.queue, self._pipeline.trouble
 
     def _wake(self, session: Session) -> None:
         for channel in self._channels:

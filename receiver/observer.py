@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from receiver.work import DecodeTask, End
+
+if TYPE_CHECKING:
+    from receiver.refusals import Refusal
 
 __all__ = ["Observer", "Observers"]
 
 
 class Observer:
     """Sees nothing; override what is to be seen. Calls come from the gateway's loop and must not block."""
+
+    def taken(self, channel: str, size: int) -> None:
+        """A message came on a channel ("images" or "captions"), of so many bytes of container or text."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """A connection, a call or a message was turned away."""
 
     def queued(self, waiting: int) -> None:
         """So many decodes as ``waiting`` wait for a decoder now."""
@@ -27,6 +37,9 @@ class Observer:
     def decoded(self, tasks: Sequence[DecodeTask]) -> None:
         """A batch has come back, whatever became of it."""
 
+    def stored(self, ends: int, seconds: float) -> None:
+        """So many ends became durable, in a transaction that took so long."""
+
     def ended(self, end: End) -> None:
         """A fact is in the ledger."""
 
@@ -36,6 +49,16 @@ class Observers(Observer):
 
     def __init__(self, *watching: Observer) -> None:
         self._watching = watching
+
+    def taken(self, channel: str, size: int) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.taken(channel, size)
+
+    def refused(self, refusal: Refusal) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.refused(refusal)
 
     def queued(self, waiting: int) -> None:
         """See :class:`Observer`."""
@@ -61,6 +84,11 @@ class Observers(Observer):
         """See :class:`Observer`."""
         for one in self._watching:
             one.decoded(tasks)
+
+    def stored(self, ends: int, seconds: float) -> None:
+        """See :class:`Observer`."""
+        for one in self._watching:
+            one.stored(ends, seconds)
 
     def ended(self, end: End) -> None:
         """See :class:`Observer`."""

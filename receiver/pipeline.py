@@ -134,6 +134,21 @@ class Pipeline:
         """Decodes that wait for a decoder."""
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def decoding(self) -> int:
+        """Decodes that decoders are at."""
+        return self._decoding
+
+    @property
+    def observer(self) -> Observer:
+        """Who watches; the channels tell it what comes and what is refused."""
+        return self._observer
+
+    @property
+    def pool(self) -> DecoderPool:
+        """What decodes."""
+        return self._pool
+
     async def begin(self, row: StreamRow) -> None:
         """Store a stream as it enters an epoch, durable on return.
 
@@ -299,6 +314,7 @@ class Pipeline:
             after = {session: session.positions_after(ends) for session, ends in by_session.items()}
             rows = [StreamRow.of(session, *positions) for session, positions in after.items()]
             ends = [end for own in by_session.values() for end in own]
+            began = self._now()
             try:
                 await self._in_storage(partial(self._store, ends, rows))
                 break
@@ -310,11 +326,12 @@ class Pipeline:
         if self._unstored:
             log.warning("storing works again")
             self._unstored = ""
+        self._observer.stored(len(ends), self._now() - began)
         for session, own in by_session.items():
+            for end in own:  # before what follows from it
+                self._observer.ended(end)
             self.perform(session, session.committed(own, *after[session]))
             self._on_end(session)
-            for end in own:
-                self._observer.ended(end)
         for session, end in batch:
             self._let_go(session, end.key.seq)
 

@@ -96,6 +96,11 @@ class Registry:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
 
+    @property
+    def closed(self) -> Iterator[StreamRow]:
+        """Streams that the ledger knows and that are not open; those that were closed last come first."""
+        return (row for name, row in reversed(self._rows.items()) if name not in self._sessions)
+
     def admission(self, session: Session) -> Admission:
         """The gate of one session."""
         terms = self.terms
@@ -108,15 +113,19 @@ class Registry:
             session.text_used,
         )
 
-    def find(self, session_id: str, sender: str) -> Session:
+    def find(self, session_id: str, sender: str | None) -> Session:
         """An open session.
+
+        Args:
+            sender: whose it must be; None for anybody's.
 
         Raises:
             WireError: SESSION_UNKNOWN or NOT_YOURS.
         """
         for session in self._sessions.values():
             if session.session_id == session_id:
-                _check_sender(session.stream_id, session.sender, sender)
+                if sender is not None:
+                    _check_sender(session.stream_id, session.sender, sender)
                 return session
         raise WireError(Reason.SESSION_UNKNOWN, "no session of that id is open here")
 
@@ -278,6 +287,7 @@ class Registry:
         for stream_id, session in list(self._sessions.items()):
             unused = not session.images.attached and not session.captions.attached
             if unused and session.idle:
+                self._rows.pop(stream_id, None)  # the last one closed stands last
                 self._rows[stream_id] = _row(session)
                 del self._sessions[stream_id]
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -20,20 +19,25 @@ from receiver.decoders.processes import ProcessPool
 from receiver.decoders.worker import PictureFormat
 from receiver.delivery import DeliveryServicer
 from receiver.gateway import Gateway, Left, Listen
+from receiver.handshakes import watched_handshakes
 from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
 from receiver.observer import Observer
 from receiver.pipeline import Pipeline
 from receiver.registry import Terms
+from receiver.renewal import RenewableSecurity
 from receiver.settings import ReceiveSettings
 from receiver.sinks.folder import FolderSink
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
+from receiver.start_lines import say_ready, say_starting
+from receiver.watch import Watch
 from shared.bitstream.container import Container
 from shared.errors import SidewireError, WorkLeftError, first_of
 from shared.locks import only_one
+from shared.logs import log_to_standard_error
 from shared.systems.catalogue import stream_name
 from shared.version import VERSION
 from shared.wire.channels import server_options
@@ -44,14 +48,16 @@ __all__ = ["Addresses", "receive", "serve"]
 log = logging.getLogger("sidewire.receiver")
 
 T = TypeVar("T")
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """host:port of both channels, with the ports that were given."""
+    """host:port of both channels and of the metrics, with the ports that were given; empty for no metrics."""
 
     images: str
     captions: str
+    metrics: str = ""
 
 
 def make_pool(settings: ReceiveSettings) -> DecoderPool:
@@ -80,12 +86,11 @@ def make_sink(settings: ReceiveSettings) -> Sink:
     return kind(settings.sink)
 
 
-def _listen(settings: ReceiveSettings) -> Listen:
-    security = settings.security()
+def _listen(settings: ReceiveSettings, security: RenewableSecurity) -> Listen:
     return Listen(
         settings.images,
         settings.captions,
-        authenticate=lambda context: security.authenticate(context).name,
+        authenticate=security.authenticate,
         advertised=(settings.advertise_images, settings.advertise_captions),
         credentials=security.credentials,
         options=server_options(settings.limits),
@@ -131,18 +136,22 @@ async def receive(
     pool: DecoderPool | None = None,
     sink: Sink | None = None,
     observer: Observer | None = None,
+    security: RenewableSecurity | None = None,
 ) -> Left:
     """Serve until ``stop`` is set, then drain.
 
     Args:
         ready: called once, when senders may come.
         pool, sink: instead of those that the settings ask for; started or recovered here, and closed.
+        security: where somebody renews it; by default the settings' files are read once.
 
     Raises:
         SidewireError: an address, a folder, a bundle or the ledger cannot be used.
     """
-    listen = _listen(settings)
+    security = security or RenewableSecurity(settings.security)
+    listen = _listen(settings, security)
     async with AsyncExitStack() as stack:
+        watch = Watch(settings, listen.server.removeprefix("sidewire "), observer, stack)
         ledger = Ledger(settings.state / "ledger.sqlite", settings.late_window, time.time)
         stack.callback(ledger.close)
         try:
@@ -153,6 +162,7 @@ async def receive(
         stack.callback(sink.close)
         pool = pool or make_pool(settings)
         stack.push_async_callback(pool.close)
+        say_starting(settings, ledger, pool)
         codecs = await _unless(stop, pool.start())
         if codecs is None:
             return Left(0, 0)
@@ -161,12 +171,18 @@ async def receive(
                 log.info("streams of %s are decoded without words, and wait for none", codec.name)
         delivery = None
         if isinstance(sink, SubscriberSink):
-            delivery = DeliveryServicer(ledger.path, sink, listen.authenticate)
+            delivery = DeliveryServicer(ledger.path, sink, listen.authenticate, watch.observer)
             stack.callback(delivery.close)
-        build = partial(Pipeline, ledger, sink, pool, settings.commit_rows, observer=observer)
-        gateway = Gateway(listen, _terms(settings, pool, codecs), ledger, build, delivery)
+        build = partial(Pipeline, ledger, sink, pool, settings.commit_rows, observer=watch.observer)
+        terms = _terms(settings, pool, codecs)
+        gateway = Gateway(listen, terms, ledger, build, delivery, watch.tallies)
         stack.callback(gateway.close)
-        ready(Addresses(*await gateway.start()))
+        stack.enter_context(watched_handshakes(watch.observer.refused))
+        metrics = await stack.enter_async_context(watch.at(gateway))
+        images, captions = await gateway.start()
+        addresses = Addresses(images, captions, metrics)
+        say_ready(addresses, security.current, pool, codecs)
+        ready(addresses)
         return await _run(gateway, stop, settings.drain_seconds)
 
 
@@ -211,11 +227,7 @@ def serve(
     Raises:
         SidewireError: as :func:`receive`. WorkLeftError: the drain ended before the work did.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_standard_error(settings.log_format, LOG_FORMAT, settings.log_level)
     with only_one(settings.state):
         left = asyncio.run(_until_signalled(settings, pool, observer))
     what = f"{left.frames} pictures and {left.captions} captions were held; their senders have them"
@@ -231,8 +243,13 @@ async def _until_signalled(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await receive(settings, stop, _print_ready, pool=pool, observer=observer)
+    security = RenewableSecurity(settings.security)
+    loop.add_signal_handler(signal.SIGHUP, security.renew)
+    return await receive(
+        settings, stop, _print_ready, pool=pool, observer=observer, security=security
+    )
 
 
 def _print_ready(addresses: Addresses) -> None:
-    print(json.dumps({"ready": True} | asdict(addresses)), flush=True)
+    found = {name: address for name, address in asdict(addresses).items() if address}
+    print(json.dumps({"ready": True} | found), flush=True)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from receiver.flow import Quota
+from shared.logs import LogFormat
 from shared.settings import (
     ADDRESS,
     TLS,
@@ -18,6 +19,7 @@ from shared.settings import (
     Flag,
     ListenAddress,
     OptionalAddress,
+    OptionalListenAddress,
     Seconds,
     Settings,
 )
@@ -142,13 +144,24 @@ class ReceiveSettings(Settings):
     tokens: Annotated[Path | None, Flag(panel=TLS)] = Field(
         None,
         description="YAML file, a list of {sender: NAME, token: SECRET}: senders must have one,"
-        " over TLS",
+        " over TLS; an entry with operator for sender sees all streams and has none",
+    )
+
+    metrics: Annotated[OptionalListenAddress, Flag(metavar=ADDRESS, unset="nowhere")] = Field(
+        "", description="where to show /metrics, /healthz and /readyz over plain HTTP"
+    )
+    traces: Annotated[str, Flag(metavar="URL", unset="nowhere")] = Field(
+        "",
+        description="OpenTelemetry collector that takes OTLP over gRPC, such as http://127.0.0.1:4317",
     )
 
     reflection: bool = Field(False, description="answer gRPC reflection")
     drain_seconds: Seconds = Field(30.0, description="to finish what is held when told to stop")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least grave lines that are logged"
+    )
+    log_format: Annotated[LogFormat, Flag()] = Field(
+        "text", description="how lines on standard error are written"
     )
 
     @property
@@ -211,6 +224,8 @@ class ReceiveSettings(Settings):
             raise ValueError(
                 f"sink is missing: give --sink, the folder for sink_kind {self.sink_kind}"
             )
+        if self.metrics.startswith("unix:"):
+            raise ValueError(f"metrics is {self.metrics}, must be host:port")
         if self.gateways and self.self_address not in self.gateways:
             raise ValueError(
                 f"self_address is {self.self_address!r}, must be one of gateways"

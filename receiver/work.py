@@ -50,6 +50,7 @@ class Frame:
         container: the whole blob, header checked, payload not yet.
         expires_at: on the receiver's clock, in seconds; None for never.
         arrived_at: on the same clock; None for a frame that a late caption has brought back.
+        traceparent: as the sender wrote it, for whoever watches; empty for none.
     """
 
     key: Key
@@ -59,6 +60,7 @@ class Frame:
     expects_caption: bool
     expires_at: float | None = None
     arrived_at: float | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Caption:
     Attributes:
         content_id: of the picture; empty fits any.
         expires_at: on the receiver's clock, in seconds.
+        traceparent: as the publisher wrote it, for whoever watches; empty for none.
     """
 
     key: Key
@@ -76,6 +79,7 @@ class Caption:
     text: str | None
     language: str
     expires_at: float
+    traceparent: str = ""
 
     @property
     def held_bytes(self) -> int:

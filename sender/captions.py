@@ -16,19 +16,24 @@ from itertools import islice
 from typing import TypeVar
 
 from sender.link import Route
+from sender.observer import SendObserver
 from sender.schedule import Disturbance, schedule
 from sender.settings import CaptionSettings
 from sender.sources import SourceCaption, default_stream_id, read_captions
 from sender.sources.reading import STANDARD_INPUT
+from sender.traced import traced
 from sender.window import SendWindow
 from sender.words import CaptionLink, EpochOverError, Words
 from shared.errors import WorkLeftError
-from shared.wire.channels import client_channel
+from shared.logs import log_to_standard_error
 from shared.wire.positions import Positions
 
 __all__ = ["Published", "publish", "run_captions"]
 
 log = logging.getLogger("sidewire.captions")
+
+#: Of a sender's and a publisher's lines for people.
+LOG_FORMAT = "sidewire: %(message)s"
 
 #: Captions read ahead of the network, and read at once.
 AHEAD = 4096
@@ -72,7 +77,11 @@ class Publisher:
     """
 
     def __init__(
-        self, settings: CaptionSettings, route: Route, times: Sequence[float] | None = None
+        self,
+        settings: CaptionSettings,
+        route: Route,
+        observer: SendObserver,
+        times: Sequence[float] | None = None,
     ) -> None:
         self._settings = settings
         self._times = times
@@ -87,6 +96,7 @@ class Publisher:
             ttl=settings.ttl,
             started=self._started,
             progressed=self._room.set,
+            observer=observer,
         )
 
     async def run(self) -> Published:
@@ -178,15 +188,25 @@ async def publish(settings: CaptionSettings, times: Sequence[float] | None = Non
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first. SidewireError: the feed or the receiver refuses.
     """
-    security = settings.security()
     route = Route(
         settings.to,
-        lambda address: client_channel(address, security),
+        settings.security(),
         settings.stall_seconds,
         settings.reconnect_seconds or None,
     )
+    stream_id = settings.stream or default_stream_id(settings.feed)
+    with traced(settings.traces, "caption", stream_id) as observer:
+        return await _publish(settings, route, observer, times)
+
+
+async def _publish(
+    settings: CaptionSettings,
+    route: Route,
+    observer: SendObserver,
+    times: Sequence[float] | None,
+) -> Published:
     while True:
-        publisher = Publisher(settings, route, times)
+        publisher = Publisher(settings, route, observer, times)
         work = asyncio.create_task(publisher.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -210,6 +230,7 @@ def run_captions(settings: CaptionSettings, times: Sequence[float] | None = None
     Raises:
         SidewireError: as :func:`publish`.
     """
+    log_to_standard_error(settings.log_format, LOG_FORMAT)
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(publish(settings, times))
     raise WorkLeftError("stopped")

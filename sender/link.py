@@ -22,12 +22,15 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from sender.observer import UNSEEN, SendObserver
+from sender.outage import Lost, Outages, Unreachable
 from sender.window import AnyItem, Ended, SendWindow
 from shared.errors import SidewireError
 from shared.faults import reached
+from shared.wire.channels import client_channel
 from shared.wire.checksums import ack_crc
 from shared.wire.errors import Reason, Turn, WireError
 from shared.wire.positions import Positions
+from shared.wire.security import ClientSecurity
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 from shared.wire.v1 import types_pb2 as wire
 
@@ -39,7 +42,6 @@ CONTROL_SECONDS = 10.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 2.0
 
 Call = grpc.aio.StreamStreamCall[Any, Any]
-Connect = Callable[[str], grpc.aio.Channel]
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,20 @@ class Route:
 
     Attributes:
         address: host:port that was given; redirects are followed from there.
+        security: what connections are made with.
         stall_seconds: in which something is unacked and nothing ends before the channel is attached
             again: a message, or credit for it, may have been lost.
         give_up_seconds: without a connection; None for never.
     """
 
     address: str
-    connect: Connect
+    security: ClientSecurity
     stall_seconds: float
     give_up_seconds: float | None = None
+
+    def connect(self, address: str) -> grpc.aio.Channel:
+        """A channel to an address that a receiver has named, or to the one that was given."""
+        return client_channel(address, self.security)
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,6 @@ class Standing:
     address: str
     limits: wire.Limits
     positions: Positions
-
-
-class Lost(Exception):  # noqa: N818 - not an error: the connection's end
-    """The connection is gone; why, in one line."""
 
 
 class Link(ABC, Generic[AnyItem]):
@@ -101,6 +104,7 @@ class Link(ABC, Generic[AnyItem]):
         #: Items that have ended.
         self._ends = 0
         self._first_attach: float | None = None
+        self._outages = Outages(route.security)
         #: Seconds from the first attach to the last end so far.
         self.seconds = 0.0
         #: Connections made, and messages sent; a resend counts again.
@@ -141,6 +145,12 @@ class Link(ABC, Generic[AnyItem]):
         Raises:
             WireError: the receiver refuses for good. SidewireError: it cannot be reached.
         """
+        try:
+            await self._keep_connected()
+        finally:
+            self._outages.close()
+
+    async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
         backoff, alone_since = FIRST_BACKOFF, loop.time()
         while not self.window.finished:
@@ -158,16 +168,14 @@ class Link(ABC, Generic[AnyItem]):
                     self._follow(error)
                 patience = self._route.give_up_seconds
                 if patience is not None and loop.time() - alone_since > patience:
+                    why = await self._outages.explained(self._address, error)
                     raise SidewireError(
-                        f"no connection to {self._address} for {patience:g} s: {error}"
+                        f"no connection to {self._address} for {patience:g} s: {why}"
                     ) from None
-                first = backoff == FIRST_BACKOFF  # of this outage: the operator hears of it once
-                log.log(
-                    logging.WARNING if first else logging.DEBUG,
-                    "%s: %s; trying again",
-                    self._address,
-                    error,
-                )
+                if backoff == FIRST_BACKOFF:  # of this outage: the operator hears of it once
+                    self._outages.warn(self._address, error)
+                else:
+                    log.debug("%s: %s; trying again", self._address, error)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
                 backoff = min(LONGEST_BACKOFF, backoff * 2)
 
@@ -393,4 +401,5 @@ def _raise_status(code: grpc.StatusCode, details: str | None, metadata: Any) -> 
                 error = WireError.from_status(Status.FromString(value))
                 if error is not None:
                     raise error
-    raise Lost(f"{code.name}: {details}")
+    kind = Unreachable if code is grpc.StatusCode.UNAVAILABLE else Lost
+    raise kind(f"{code.name}: {details}")

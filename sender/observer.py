@@ -1,4 +1,4 @@
-"""Whoever watches a picture sender at work, such as a benchmark. Watching changes nothing."""
+"""Whoever watches a sender at work, such as a benchmark. Watching changes nothing that is sent or stored."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class SendObserver:
 
     def stalled(self, seconds: float) -> None:
         """A frame was ready so long, and only credit was missing."""
+
+    def traceparent(self, seq: int) -> str:
+        """W3C trace context that goes with this picture or caption; empty for none."""
+        return ""
 
     def ended(self, seq: int, disposition: str) -> None:
         """An ack names it. The disposition as the protocol has it, without its prefix."""

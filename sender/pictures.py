@@ -116,6 +116,7 @@ class PictureLink(Link[Outgoing]):
             expects_caption=self._expects_captions,
             ttl=self._ttl,
             container=item.container,
+            traceparent=self._observer.traceparent(item.seq),
         )
         frame.crc32c = frame_crc(standing.stream_id, standing.epoch, frame)
         return image_channel_pb2.StreamImagesRequest(frame=frame)

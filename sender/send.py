@@ -14,23 +14,24 @@ import sys
 from collections import Counter
 from multiprocessing.process import BaseProcess
 
-from sender.captions import run_captions
+from sender.captions import LOG_FORMAT, run_captions
 from sender.codecs import SEALED, check_codec
 from sender.encoders import EncoderPool, Encoders, SealedPool
 from sender.journal import Journal, MadeWith
+from sender.observer import SendObserver
 from sender.sender import Progress, Sender, Sent, quiet
 from sender.settings import CaptionSettings, SendSettings
 from sender.sources import default_stream_id
 from sender.sources.reading import STANDARD_INPUT
+from sender.traced import traced
 from shared.errors import SidewireError, WorkLeftError
 from shared.locks import only_one
+from shared.logs import log_to_standard_error
 from shared.workers import stay_with_parent
 
 __all__ = ["Sent", "make_encoders", "run_send", "send"]
 
 log = logging.getLogger("sidewire.sender")
-
-LOG_FORMAT = "sidewire: %(message)s"
 
 
 def make_encoders(settings: SendSettings) -> Encoders:
@@ -89,17 +90,20 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
                     changes,
                 )
             journal.go_on_with(now)
-            return await _send(settings, journal, progress)
+            with traced(settings.traces, "picture", stream_id) as observer:
+                return await _send(settings, journal, progress, observer)
         finally:
             journal.close()
 
 
-async def _send(settings: SendSettings, journal: Journal, progress: Progress) -> Sent:
+async def _send(
+    settings: SendSettings, journal: Journal, progress: Progress, observer: SendObserver
+) -> Sent:
     encoders = make_encoders(settings)
     await encoders.start()
     publisher = _start_publisher(settings, journal.place().stream_id)
     try:
-        sender = Sender(settings, journal, encoders, progress)
+        sender = Sender(settings, journal, encoders, progress, observer)
         work = asyncio.create_task(_all(sender, publisher))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -143,7 +147,6 @@ def _start_publisher(settings: SendSettings, stream_id: str) -> BaseProcess | No
 
 def _publish(settings: CaptionSettings) -> None:
     """The publisher's process: errors in one line, as the command has them."""
-    logging.basicConfig(format=LOG_FORMAT)
     # One that outlived its sender would take the channel from the next sender's.
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -161,5 +164,5 @@ def run_send(settings: SendSettings, progress: Progress = quiet) -> Sent:
     Raises:
         SidewireError: as :func:`send`.
     """
-    logging.basicConfig(format=LOG_FORMAT)
+    log_to_standard_error(settings.log_format, LOG_FORMAT)
     return asyncio.run(send(settings, progress))

@@ -25,7 +25,6 @@ from sender.pictures import PictureLink
 from sender.settings import SendSettings
 from sender.sources import SourcePicture, read_pictures
 from sender.window import SendWindow
-from shared.wire.channels import client_channel
 
 __all__ = ["Pace", "Progress", "Sender", "Sent", "at_once", "quiet"]
 
@@ -98,12 +97,11 @@ class Sender:
         #: The first number that is not in the journal yet.
         self._next_seq = place.next_seq
         expects = settings.expect_captions
-        security = settings.security()
         codec = encoders.codec_id
         self._link = PictureLink(
             Route(
                 settings.images,
-                lambda address: client_channel(address, security),
+                settings.security(),
                 settings.stall_seconds,
                 settings.reconnect_seconds or None,
             ),

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from sender.codecs import sendable
+from shared.logs import LogFormat
 from shared.settings import (
     ADDRESS,
     TLS,
@@ -76,6 +77,16 @@ Ttl = Annotated[Positive | None, Field(description="seconds after which it is wo
 Language = Annotated[str, Field(max_length=35, description="language of the captions, such as en")]
 
 
+Traces = Annotated[
+    str,
+    Field(
+        description="OpenTelemetry collector that takes OTLP over gRPC, such as http://127.0.0.1:4317"
+    ),
+    Flag(metavar="URL", unset="nowhere"),
+]
+Logs = Annotated[LogFormat, Field(description="how lines on standard error are written"), Flag()]
+
+
 class CallerSettings(Settings):
     """How to prove who one is, and check whom one talks to."""
 
@@ -134,6 +145,8 @@ class CaptionSettings(CallerSettings):
     ttl: Ttl = None
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
+    traces: Traces = ""
+    log_format: Logs = "text"
 
     which: Annotated[Which, Flag()] = 0
     language: Annotated[Language, Flag()] = ""
@@ -153,6 +166,8 @@ AS_THE_PUBLISHER = (
     "rate",
     "stall_seconds",
     "reconnect_seconds",
+    "traces",
+    "log_format",
 )
 OF_CAPTIONS = "caption_"
 
@@ -181,6 +196,8 @@ class SendSettings(CallerSettings):
     ttl: Ttl = None
     stall_seconds: Stall = 60.0
     reconnect_seconds: Reconnect = 0.0
+    traces: Traces = ""
+    log_format: Logs = "text"
 
     codec: Annotated[str, Flag(offers=sendable)] = Field(
         "base", description="what encodes, see sidewire doctor"

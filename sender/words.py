@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from sender.link import Link, Route, Standing
+from sender.observer import UNSEEN, SendObserver
 from sender.pictures import duration
 from sender.window import Ended, SendWindow, disposition_name
 from shared.wire.checksums import caption_crc
@@ -67,8 +68,9 @@ class CaptionLink(Link[Words]):
         ttl: float | None,
         started: asyncio.Future[Positions],
         progressed: Callable[[], None],
+        observer: SendObserver = UNSEEN,
     ) -> None:
-        super().__init__(route, stream_id, window)
+        super().__init__(route, stream_id, window, observer)
         self._language = language
         self._ttl = duration(ttl)
         self._started = started
@@ -109,10 +111,13 @@ class CaptionLink(Link[Words]):
             tombstone=caption_channel_pb2.Tombstone() if text is None else None,
             language=self._language,
             ttl=self._ttl,
+            traceparent=self._observer.traceparent(item.seq),
         )
         caption.crc32c = caption_crc(standing.stream_id, standing.epoch, caption)
         return caption_channel_pb2.StreamCaptionsRequest(caption=caption)
 
     async def ended(self, ended: list[Ended[Words]]) -> None:
+        for one in ended:
+            self._observer.ended(one.item.seq, disposition_name(one))
         self.dispositions.update(map(disposition_name, ended))
         self._progressed()

@@ -34,6 +34,7 @@ __all__ = [
     "Flag",
     "ListenAddress",
     "OptionalAddress",
+    "OptionalListenAddress",
     "Positive",
     "Seconds",
     "Setting",
@@ -50,6 +51,10 @@ Address = Annotated[str, AfterValidator(check_address)]
 OptionalAddress = Annotated[str, AfterValidator(lambda text: text and check_address(text))]
 #: host:port to listen on; port 0 for any free one.
 ListenAddress = Annotated[str, AfterValidator(lambda text: check_address(text, lowest_port=0))]
+#: The same, or empty.
+OptionalListenAddress = Annotated[
+    str, AfterValidator(lambda text: text and check_address(text, lowest_port=0))
+]
 #: Several, in a list or with commas.
 Addresses = Annotated[
     tuple[Address, ...],

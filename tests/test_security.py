@@ -283,6 +283,8 @@ def test_bad_pem_files_are_named(files: Files, tmp_path: Path) -> None:
         ("- hush", "entry 1 must have sender and token"),
         ("- {sender: a, token: hush, more: 1}", "entry 1 must have sender and token"),
         ("- {sender: a, token: b}\n- {sender: '', token: hush}", "entry 2: sender must be"),
+        ("- {sender: a, operator: b, token: hush}", "entry 1 must have sender and token, or"),
+        ("- {operator: 7, token: hush}", "entry 1: operator must be a name"),
         ("- {sender: a, token: 12345}", "entry 1: token must be a string"),
         ("- {sender: a, token: ''}", "entry 1: token is empty"),
         ("- {sender: a, token: hush hush}", "characters other than"),
@@ -304,7 +306,7 @@ def test_bad_token_files_are_refused_and_no_secret_is_told(
 
 def test_tokens_are_not_kept(files: Files) -> None:
     server = ServerSecurity.load(*files.pair("receiver"), tokens=files.tokens)
-    assert [token.sender for token in server.tokens] == ["desk-3", "desk-3", "desk-4"]
+    assert [token.principal.name for token in server.tokens] == ["desk-3", "desk-3", "desk-4"]
     assert all(b"horse" not in token.digest for token in server.tokens)
     assert "digest" not in repr(server.tokens)
 

@@ -26,6 +26,7 @@ from receiver.sinks.subscriber import Outbox, OutboxFullError, SubscriberSink
 from receiver.work import Caption, End, Frame, Key, frame_end
 from shared.wire.errors import Reason, WireError
 from shared.wire.limits import Window
+from shared.wire.security import Principal
 from shared.wire.v1 import delivery_pb2_grpc
 from shared.wire.v1 import types_pb2 as wire
 from shared.wire.v1.delivery_pb2 import SubscribeRequest, SubscribeResponse
@@ -346,13 +347,13 @@ class Service:
         await asyncio.to_thread(self.receiver.store, ends)
 
 
-def anybody(context: object) -> str:
-    return "anybody"
+def anybody(context: object) -> Principal:
+    return Principal("anybody")
 
 
 @asynccontextmanager
 async def serving(
-    root: Path, authenticate: Callable[[object], str] = anybody
+    root: Path, authenticate: Callable[[object], Principal] = anybody
 ) -> AsyncIterator[Service]:
     sink = SubscriberSink()
     receiver = Receiver.start(root / "ledger", sink)
@@ -466,7 +467,7 @@ def test_done_with_what_was_never_sent_is_refused(first_message: bool, tmp_path:
 
 
 def test_stranger_gets_nothing(tmp_path: Path) -> None:
-    def authenticate(context: object) -> str:
+    def authenticate(context: object) -> Principal:
         raise WireError(Reason.UNAUTHENTICATED, "no token")
 
     async def scenario() -> None:

@@ -18,13 +18,16 @@ from receiver.decoders.interface import DecoderPool
 from receiver.decoders.noop import NoOpPool
 from receiver.gateway import Gateway, Listen
 from receiver.ledger import Ledger
+from receiver.observer import Observer
 from receiver.pipeline import Pipeline
 from receiver.registry import Registry, Terms
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
+from receiver.tallies import Tallies
 from shared.bitstream.container import BITSTREAM_VERSION
 from shared.wire.channels import server_options
 from shared.wire.limits import Limits, Window
+from shared.wire.security import Principal
 from shared.wire.v1 import types_pb2 as wire
 from tests.conformance.peer import CAPTIONS, IMAGES, OPTIONS, Peer
 from tests.conformance.talk import Talk
@@ -86,7 +89,7 @@ class Local:
     @property
     def registry(self) -> Registry:
         """The receiver's streams."""
-        return self.gateway._registry
+        return self.gateway.registry
 
     def call_as(self, sender: str) -> None:
         """Every call from now on is this sender's."""
@@ -148,6 +151,8 @@ async def receiving(
     late_window: float = 60.0,
     pool: DecoderPool | None = None,
     sink: Sink | None = None,
+    observer: Observer | None = None,
+    tallies: Tallies | None = None,
     **terms: Any,
 ) -> AsyncIterator[Local]:
     """A receiver on free ports, gone at the end; whatever went wrong inside it is raised."""
@@ -158,17 +163,18 @@ async def receiving(
     callers = ["anonymous"]
 
     def pipeline_of(on_end: Any) -> Pipeline:
-        made.append(Pipeline(ledger, sink, pool, 256, on_end))
+        made.append(Pipeline(ledger, sink, pool, 256, on_end, observer=observer))
         return made[0]
 
     listen = Listen(
         "127.0.0.1:0",
         "127.0.0.1:0",
-        authenticate=lambda context: callers[0],
+        authenticate=lambda context: Principal(callers[0]),
         options=server_options(limits),
         reflection=reflection,
     )
-    gateway = Gateway(listen, Terms(limits=limits, codecs=codecs, **terms), ledger, pipeline_of)
+    offered = Terms(limits=limits, codecs=codecs, **terms)
+    gateway = Gateway(listen, offered, ledger, pipeline_of, tallies=tallies)
     images, captions = await gateway.start()
     running = asyncio.create_task(gateway.run())
     local = Local(gateway, ledger, made[0], images, captions, callers)

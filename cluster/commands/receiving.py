@@ -37,7 +37,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Again and again until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
-    """Show a receiver's streams: what has ended, what is held, and whether storing works."""
+    """Show a receiver's streams, how pictures and captions ended, its decoders, and whether storing works."""
     with errors_in_one_line():
         from sender.settings import StatusSettings  # noqa: PLC0415
 

@@ -30,12 +30,13 @@ from receiver.decoders.interface import DecoderPool
 from receiver.observer import Observer, Observers
 from receiver.serve import Addresses, make_pool, receive
 from receiver.settings import ReceiveSettings
-from receiver.viewer.app import HOST, ViewerServer, create_app, listen
+from receiver.viewer.app import HOST, create_app, listen
 from receiver.viewer.gallery import GallerySink
 from receiver.viewer.lab import Lab
 from receiver.viewer.posts import Origin, Post
 from receiver.viewer.timeline import Timeline
 from receiver.viewer.viewer import Viewer
+from receiver.web import WebServer
 from shared.errors import SidewireError, first_of
 from shared.feed import FeedError
 from shared.systems.catalogue import system
@@ -166,7 +167,7 @@ class Demo:
         server = None
         try:
             if not self._options.headless:
-                server = ViewerServer(create_app(self.viewer))
+                server = WebServer(create_app(self.viewer))
                 page = listen(self._options.port)
                 group.create_task(server.serve(sockets=[page]))
                 self._say(

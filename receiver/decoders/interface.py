@@ -56,6 +56,11 @@ class DecoderPool(Protocol):
     #: Why nothing is decoded at present; empty while all is well.
     trouble: str = ""
 
+    @property
+    def alive(self) -> int:
+        """Decoders that live at present, for people and metrics; as many as there are to be, by default."""
+        return self.width
+
     async def start(self) -> Sequence[CodecId]:
         """Start the decoders; what they decode."""
 

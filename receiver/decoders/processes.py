@@ -65,6 +65,11 @@ class ProcessPool(InspectingPool):
         """The ids of the processes that there are at present."""
         return [decoder.pid for decoder in self._decoders if decoder.pid is not None]
 
+    @property
+    def alive(self) -> int:
+        """See :class:`DecoderPool`."""
+        return len(self.pids)
+
     async def start(self) -> Sequence[CodecId]:
         """Start all processes.
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -25,9 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from receiver.viewer.desk import Controls
 from receiver.viewer.page import STATIC, render_page
 from receiver.viewer.viewer import Viewer
+from receiver.web import listening
 from shared.errors import SidewireError
 
-__all__ = ["HOST", "ViewerServer", "create_app", "listen"]
+__all__ = ["HOST", "create_app", "listen"]
 
 HOST = "127.0.0.1"
 #: Changes that come so close together are told in one go.
@@ -157,31 +156,4 @@ def listen(port: int) -> socket.socket:
     Raises:
         SidewireError: it is taken.
     """
-    try:
-        return socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
-        raise SidewireError(
-            f"cannot show the page on {HOST}:{port}: {error.strerror}; choose another --port"
-        ) from None
-
-
-class ViewerServer(uvicorn.Server):
-    """Serves an application in a loop whose signals belong to somebody else."""
-
-    def __init__(self, app: Starlette) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                ws="none",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
+    return listening(HOST, port, "choose another --port")

@@ -6,19 +6,22 @@ belong to that name.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-import yaml
 
-from shared.errors import SidewireError
 from shared.wire.errors import Reason, WireError
+from shared.wire.tokens import (
+    Principal,
+    SecurityError,
+    Token,
+    check_token,
+    principal_of,
+    read_tokens,
+)
 
 __all__ = [
     "ANONYMOUS",
@@ -26,34 +29,10 @@ __all__ = [
     "Principal",
     "SecurityError",
     "ServerSecurity",
-    "Token",
 ]
 
-#: What a bearer token may be made of (RFC 6750).
-TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 BEARER = "bearer "
-
-
-class SecurityError(SidewireError):
-    """A key, certificate or token cannot be used; the message names the file, never the secret."""
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Someone who calls."""
-
-    name: str
-
-
 ANONYMOUS = Principal("anonymous")
-
-
-@dataclass(frozen=True)
-class Token:
-    """A sender's name and its token's SHA-256; the token itself is not kept."""
-
-    sender: str
-    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -62,9 +41,13 @@ class ClientSecurity:
 
     Attributes:
         credentials: None for plaintext.
+        ca, certificate, key: the PEM files that they were read from.
     """
 
     credentials: grpc.ChannelCredentials | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
     @classmethod
     def load(
@@ -95,10 +78,10 @@ class ClientSecurity:
         own = _read_pair(certificate, key) if certificate and key else (None, None)
         credentials = grpc.ssl_channel_credentials(_read_authorities(ca), *own)
         if token:
-            _check_token(token, "the token")
+            check_token(token, "the token")
             bearer = grpc.access_token_call_credentials(token)
             credentials = grpc.composite_channel_credentials(credentials, bearer)
-        return cls(credentials)
+        return cls(credentials, ca, certificate, key)
 
 
 @dataclass(frozen=True)
@@ -106,11 +89,13 @@ class ServerSecurity:
     """How a receiver proves who it is, and finds out who calls.
 
     Attributes:
-        credentials: None for plaintext.
+        pair: its private key and certificate chain, in PEM; None for plaintext.
+        authorities: every client's certificate is checked with them, in PEM; None for no check.
         tokens: if there are any, every call must bring one of them.
     """
 
-    credentials: grpc.ServerCredentials | None = None
+    pair: tuple[bytes, bytes] | None = None
+    authorities: bytes | None = None
     tokens: tuple[Token, ...] = ()
 
     @classmethod
@@ -121,7 +106,7 @@ class ServerSecurity:
         client_ca: Path | None = None,
         tokens: Path | None = None,
     ) -> ServerSecurity:
-        """Read PEM files, and the YAML file of tokens: a list of ``{sender: NAME, token: SECRET}``.
+        """Read PEM files, and the YAML file of tokens (:func:`shared.wire.tokens.read_tokens`).
 
         Args:
             client_ca: authorities that every client's certificate is checked with; None for no check.
@@ -136,12 +121,18 @@ class ServerSecurity:
                 if path is not None:
                     raise SecurityError(f"{path}: {what} need TLS, give tls_cert and tls_key too")
             return cls()
-        chain_key, chain = _read_pair(certificate, key)
+        pair = _read_pair(certificate, key)
         authorities = _read_authorities(client_ca) if client_ca else None
-        credentials = grpc.ssl_server_credentials(
-            [(chain_key, chain)], authorities, authorities is not None
+        return cls(pair, authorities, read_tokens(tokens) if tokens else ())
+
+    @property
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """For a port that keeps them as they are; None for plaintext."""
+        if self.pair is None:
+            return None
+        return grpc.ssl_server_credentials(
+            [self.pair], self.authorities, self.authorities is not None
         )
-        return cls(credentials, _read_tokens(tokens) if tokens else ())
 
     def authenticate(self, context: grpc.aio.ServicerContext[Any, Any]) -> Principal:
         """Who makes this call.
@@ -165,21 +156,10 @@ class ServerSecurity:
                 given = str(value)[len(BEARER) :]
         if not given:
             raise WireError(Reason.UNAUTHENTICATED, "this receiver asks for a bearer token")
-        digest = _digest(given)
-        # All are compared, each in constant time: how long it takes says nothing.
-        fitting = [one for one in self.tokens if hmac.compare_digest(one.digest, digest)]
-        if not fitting:
+        principal = principal_of(given, self.tokens)
+        if principal is None:
             raise WireError(Reason.UNAUTHENTICATED, "the bearer token is not known here")
-        return Principal(fitting[0].sender)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _check_token(token: str, what: str) -> None:
-    if not TOKEN.fullmatch(token):
-        raise SecurityError(f"{what} is empty or has characters other than A-Za-z0-9._~+/-")
+        return principal
 
 
 def _check_pair(certificate: Path | None, key: Path | None) -> None:
@@ -216,27 +196,3 @@ def _read_authorities(path: Path) -> bytes:
     except ssl.SSLError:
         raise SecurityError(f"{path} holds no certificates in PEM") from None
     return pem
-
-
-def _read_tokens(path: Path) -> tuple[Token, ...]:
-    try:
-        rows = yaml.safe_load(_read(path))
-    except yaml.YAMLError:  # whose message would quote a secret
-        raise SecurityError(f"{path} is not YAML") from None
-    if not isinstance(rows, list) or not rows:
-        raise SecurityError(f"{path} must be a list of one or more {{sender: NAME, token: SECRET}}")
-    tokens: dict[bytes, Token] = {}
-    for number, row in enumerate(rows, 1):
-        place = f"{path}: entry {number}"
-        if not isinstance(row, dict) or row.keys() != {"sender", "token"}:
-            raise SecurityError(f"{place} must have sender and token, and nothing else")
-        sender, token = row["sender"], row["token"]
-        if not isinstance(sender, str) or not sender:
-            raise SecurityError(f"{place}: sender must be a name")
-        if not isinstance(token, str):
-            raise SecurityError(f"{place}: token must be a string (in quotes, if all digits)")
-        _check_token(token, f"{place}: token")
-        if _digest(token) in tokens:
-            raise SecurityError(f"{place}: its token is another entry's too")
-        tokens[_digest(token)] = Token(sender, _digest(token))
-    return tuple(tokens.values())

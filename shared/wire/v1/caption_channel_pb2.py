@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from shared.wire.v1 import types_pb2 as sidewire_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sidewire/v1/caption_channel.proto\x12\x0bsidewire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17sidewire/v1/types.proto\"r\n\x15StreamCaptionsRequest\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.sidewire.v1.AttachH\x00\x12\'\n\x07\x63\x61ption\x18\x02 \x01(\x0b\x32\x14.sidewire.v1.CaptionH\x00\x42\t\n\x07message\"\xe4\x01\n\x16StreamCaptionsResponse\x12)\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x15.sidewire.v1.AttachedH\x00\x12%\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.CreditH\x00\x12\x1f\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x10.sidewire.v1.AckH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.sidewire.v1.RefusalH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.sidewire.v1.DrainH\x00\x42\t\n\x07message\"\xcb\x01\n\x07\x43\x61ption\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x10\n\x08revision\x18\x03 \x01(\r\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12+\n\ttombstone\x18\x05 \x01(\x0b\x32\x16.sidewire.v1.TombstoneH\x00\x12\x10\n\x08language\x18\x06 \x01(\t\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63rc32c\x18\x08 \x01(\x07\x42\x06\n\x04\x62ody\"\x0b\n\tTombstone2v\n\x15\x43\x61ptionChannelService\x12]\n\x0eStreamCaptions\x12\".sidewire.v1.StreamCaptionsRequest\x1a#.sidewire.v1.StreamCaptionsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sidewire/v1/caption_channel.proto\x12\x0bsidewire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17sidewire/v1/types.proto\"r\n\x15StreamCaptionsRequest\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.sidewire.v1.AttachH\x00\x12\'\n\x07\x63\x61ption\x18\x02 \x01(\x0b\x32\x14.sidewire.v1.CaptionH\x00\x42\t\n\x07message\"\xe4\x01\n\x16StreamCaptionsResponse\x12)\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x15.sidewire.v1.AttachedH\x00\x12%\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.CreditH\x00\x12\x1f\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x10.sidewire.v1.AckH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.sidewire.v1.RefusalH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.sidewire.v1.DrainH\x00\x42\t\n\x07message\"\xe0\x01\n\x07\x43\x61ption\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x10\n\x08revision\x18\x03 \x01(\r\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12+\n\ttombstone\x18\x05 \x01(\x0b\x32\x16.sidewire.v1.TombstoneH\x00\x12\x10\n\x08language\x18\x06 \x01(\t\x12&\n\x03ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63rc32c\x18\x08 \x01(\x07\x12\x13\n\x0btraceparent\x18\t \x01(\tB\x06\n\x04\x62ody\"\x0b\n\tTombstone2v\n\x15\x43\x61ptionChannelService\x12]\n\x0eStreamCaptions\x12\".sidewire.v1.StreamCaptionsRequest\x1a#.sidewire.v1.StreamCaptionsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMCAPTIONSRESPONSE']._serialized_start=224
   _globals['_STREAMCAPTIONSRESPONSE']._serialized_end=452
   _globals['_CAPTION']._serialized_start=455
-  _globals['_CAPTION']._serialized_end=658
-  _globals['_TOMBSTONE']._serialized_start=660
-  _globals['_TOMBSTONE']._serialized_end=671
-  _globals['_CAPTIONCHANNELSERVICE']._serialized_start=673
-  _globals['_CAPTIONCHANNELSERVICE']._serialized_end=791
+  _globals['_CAPTION']._serialized_end=679
+  _globals['_TOMBSTONE']._serialized_start=681
+  _globals['_TOMBSTONE']._serialized_end=692
+  _globals['_CAPTIONCHANNELSERVICE']._serialized_start=694
+  _globals['_CAPTIONCHANNELSERVICE']._serialized_end=812
 # @@protoc_insertion_point(module_scope)

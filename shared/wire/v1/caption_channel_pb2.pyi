@@ -32,7 +32,7 @@ class StreamCaptionsResponse(_message.Message):
     def __init__(self, attached: _Optional[_Union[_types_pb2.Attached, _Mapping]] = ..., credit: _Optional[_Union[_types_pb2.Credit, _Mapping]] = ..., ack: _Optional[_Union[_types_pb2.Ack, _Mapping]] = ..., refusal: _Optional[_Union[_types_pb2.Refusal, _Mapping]] = ..., drain: _Optional[_Union[_types_pb2.Drain, _Mapping]] = ...) -> None: ...
 
 class Caption(_message.Message):
-    __slots__ = ("seq", "content_id", "revision", "text", "tombstone", "language", "ttl", "crc32c")
+    __slots__ = ("seq", "content_id", "revision", "text", "tombstone", "language", "ttl", "crc32c", "traceparent")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Caption(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     CRC32C_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     content_id: bytes
     revision: int
@@ -49,7 +50,8 @@ class Caption(_message.Message):
     language: str
     ttl: _duration_pb2.Duration
     crc32c: int
-    def __init__(self, seq: _Optional[int] = ..., content_id: _Optional[bytes] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., tombstone: _Optional[_Union[Tombstone, _Mapping]] = ..., language: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., crc32c: _Optional[int] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, seq: _Optional[int] = ..., content_id: _Optional[bytes] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., tombstone: _Optional[_Union[Tombstone, _Mapping]] = ..., language: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., crc32c: _Optional[int] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Tombstone(_message.Message):
     __slots__ = ()

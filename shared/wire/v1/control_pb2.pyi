@@ -72,32 +72,72 @@ class GetSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("with_ended",)
+    WITH_ENDED_FIELD_NUMBER: _ClassVar[int]
+    with_ended: bool
+    def __init__(self, with_ended: _Optional[bool] = ...) -> None: ...
 
 class ListSessionsResponse(_message.Message):
-    __slots__ = ("sessions", "decode_queue", "trouble")
+    __slots__ = ("sessions", "decode_queue", "trouble", "ended", "ended_streams", "decoders", "up_seconds", "server")
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     DECODE_QUEUE_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_STREAMS_FIELD_NUMBER: _ClassVar[int]
+    DECODERS_FIELD_NUMBER: _ClassVar[int]
+    UP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedCompositeFieldContainer[Session]
     decode_queue: int
     trouble: str
-    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., decode_queue: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+    ended: _containers.RepeatedCompositeFieldContainer[Session]
+    ended_streams: int
+    decoders: Decoders
+    up_seconds: int
+    server: str
+    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., decode_queue: _Optional[int] = ..., trouble: _Optional[str] = ..., ended: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., ended_streams: _Optional[int] = ..., decoders: _Optional[_Union[Decoders, _Mapping]] = ..., up_seconds: _Optional[int] = ..., server: _Optional[str] = ...) -> None: ...
+
+class Decoders(_message.Message):
+    __slots__ = ("wanted", "alive", "decoding")
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_FIELD_NUMBER: _ClassVar[int]
+    DECODING_FIELD_NUMBER: _ClassVar[int]
+    wanted: int
+    alive: int
+    decoding: int
+    def __init__(self, wanted: _Optional[int] = ..., alive: _Optional[int] = ..., decoding: _Optional[int] = ...) -> None: ...
+
+class Tally(_message.Message):
+    __slots__ = ("disposition", "frames", "captions")
+    DISPOSITION_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    CAPTIONS_FIELD_NUMBER: _ClassVar[int]
+    disposition: _types_pb2.Disposition
+    frames: int
+    captions: int
+    def __init__(self, disposition: _Optional[_Union[_types_pb2.Disposition, str]] = ..., frames: _Optional[int] = ..., captions: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "stream_id", "epoch", "images", "captions")
+    __slots__ = ("session_id", "stream_id", "epoch", "images", "captions", "sender", "tallies", "frames_per_second", "captions_per_second")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     CAPTIONS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    TALLIES_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    CAPTIONS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     stream_id: str
     epoch: int
     images: ChannelState
     captions: ChannelState
-    def __init__(self, session_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., epoch: _Optional[int] = ..., images: _Optional[_Union[ChannelState, _Mapping]] = ..., captions: _Optional[_Union[ChannelState, _Mapping]] = ...) -> None: ...
+    sender: str
+    tallies: _containers.RepeatedCompositeFieldContainer[Tally]
+    frames_per_second: float
+    captions_per_second: float
+    def __init__(self, session_id: _Optional[str] = ..., stream_id: _Optional[str] = ..., epoch: _Optional[int] = ..., images: _Optional[_Union[ChannelState, _Mapping]] = ..., captions: _Optional[_Union[ChannelState, _Mapping]] = ..., sender: _Optional[str] = ..., tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., frames_per_second: _Optional[float] = ..., captions_per_second: _Optional[float] = ...) -> None: ...
 
 class ChannelState(_message.Message):
     __slots__ = ("attached", "closed", "positions", "granted", "used", "held", "held_bytes")

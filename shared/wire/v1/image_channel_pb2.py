@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from shared.wire.v1 import types_pb2 as sidewire_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsidewire/v1/image_channel.proto\x12\x0bsidewire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17sidewire/v1/types.proto\"\x9c\x01\n\x13StreamImagesRequest\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.sidewire.v1.AttachH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.sidewire.v1.ImageFrameH\x00\x12)\n\x04skip\x18\x03 \x01(\x0b\x32\x19.sidewire.v1.SkippedFrameH\x00\x42\t\n\x07message\"\xe2\x01\n\x14StreamImagesResponse\x12)\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x15.sidewire.v1.AttachedH\x00\x12%\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.CreditH\x00\x12\x1f\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x10.sidewire.v1.AckH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.sidewire.v1.RefusalH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.sidewire.v1.DrainH\x00\x42\t\n\x07message\"\x9f\x01\n\nImageFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x17\n\x0f\x65xpects_caption\x18\x04 \x01(\x08\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12\x11\n\tcontainer\x18\x07 \x01(\x0c\"]\n\x0cSkippedFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x63rc32c\x18\x05 \x01(\x07\x32n\n\x13ImageChannelService\x12W\n\x0cStreamImages\x12 .sidewire.v1.StreamImagesRequest\x1a!.sidewire.v1.StreamImagesResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsidewire/v1/image_channel.proto\x12\x0bsidewire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17sidewire/v1/types.proto\"\x9c\x01\n\x13StreamImagesRequest\x12%\n\x06\x61ttach\x18\x01 \x01(\x0b\x32\x13.sidewire.v1.AttachH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.sidewire.v1.ImageFrameH\x00\x12)\n\x04skip\x18\x03 \x01(\x0b\x32\x19.sidewire.v1.SkippedFrameH\x00\x42\t\n\x07message\"\xe2\x01\n\x14StreamImagesResponse\x12)\n\x08\x61ttached\x18\x01 \x01(\x0b\x32\x15.sidewire.v1.AttachedH\x00\x12%\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x13.sidewire.v1.CreditH\x00\x12\x1f\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x10.sidewire.v1.AckH\x00\x12\'\n\x07refusal\x18\x04 \x01(\x0b\x32\x14.sidewire.v1.RefusalH\x00\x12#\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x12.sidewire.v1.DrainH\x00\x42\t\n\x07message\"\xb4\x01\n\nImageFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x17\n\x0f\x65xpects_caption\x18\x04 \x01(\x08\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12\x11\n\tcontainer\x18\x07 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x08 \x01(\t\"]\n\x0cSkippedFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x63rc32c\x18\x05 \x01(\x07\x32n\n\x13ImageChannelService\x12W\n\x0cStreamImages\x12 .sidewire.v1.StreamImagesRequest\x1a!.sidewire.v1.StreamImagesResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMIMAGESRESPONSE']._serialized_start=265
   _globals['_STREAMIMAGESRESPONSE']._serialized_end=491
   _globals['_IMAGEFRAME']._serialized_start=494
-  _globals['_IMAGEFRAME']._serialized_end=653
-  _globals['_SKIPPEDFRAME']._serialized_start=655
-  _globals['_SKIPPEDFRAME']._serialized_end=748
-  _globals['_IMAGECHANNELSERVICE']._serialized_start=750
-  _globals['_IMAGECHANNELSERVICE']._serialized_end=860
+  _globals['_IMAGEFRAME']._serialized_end=674
+  _globals['_SKIPPEDFRAME']._serialized_start=676
+  _globals['_SKIPPEDFRAME']._serialized_end=769
+  _globals['_IMAGECHANNELSERVICE']._serialized_start=771
+  _globals['_IMAGECHANNELSERVICE']._serialized_end=881
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,7 @@ class StreamImagesResponse(_message.Message):
     def __init__(self, attached: _Optional[_Union[_types_pb2.Attached, _Mapping]] = ..., credit: _Optional[_Union[_types_pb2.Credit, _Mapping]] = ..., ack: _Optional[_Union[_types_pb2.Ack, _Mapping]] = ..., refusal: _Optional[_Union[_types_pb2.Refusal, _Mapping]] = ..., drain: _Optional[_Union[_types_pb2.Drain, _Mapping]] = ...) -> None: ...
 
 class ImageFrame(_message.Message):
-    __slots__ = ("seq", "content_id", "name", "expects_caption", "ttl", "crc32c", "container")
+    __slots__ = ("seq", "content_id", "name", "expects_caption", "ttl", "crc32c", "container", "traceparent")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class ImageFrame(_message.Message):
     TTL_FIELD_NUMBER: _ClassVar[int]
     CRC32C_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     content_id: bytes
     name: str
@@ -49,7 +50,8 @@ class ImageFrame(_message.Message):
     ttl: _duration_pb2.Duration
     crc32c: int
     container: bytes
-    def __init__(self, seq: _Optional[int] = ..., content_id: _Optional[bytes] = ..., name: _Optional[str] = ..., expects_caption: _Optional[bool] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., crc32c: _Optional[int] = ..., container: _Optional[bytes] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, seq: _Optional[int] = ..., content_id: _Optional[bytes] = ..., name: _Optional[str] = ..., expects_caption: _Optional[bool] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., crc32c: _Optional[int] = ..., container: _Optional[bytes] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class SkippedFrame(_message.Message):
     __slots__ = ("seq", "content_id", "name", "reason", "crc32c")
