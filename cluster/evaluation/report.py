@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from rich.table import Table
 from cluster.evaluation.rows import BdRateRow, EvaluationResult, ResultRow, SummaryRow
 from cluster.evaluation.summary import BASELINES, METRICS, curve_of, named_curves
 from cluster.evaluation.texts import TextMode
+from cluster.figures import write_png
 from cluster.records import columns_of, plain, write_table
 from shared.metrics import Curve
 from shared.pictures import write_atomically
@@ -61,9 +61,7 @@ def _write_plot(path: Path, curves: dict[str, Curve], label: str) -> None:
     axes.grid(which="both", alpha=0.25)
     if curves:
         axes.legend(loc="lower right")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    write_atomically(path, file.getvalue())
+    write_png(path, figure, 120)
 
 
 def write_report(out: Path, result: EvaluationResult) -> None:

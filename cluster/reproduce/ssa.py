@@ -10,6 +10,7 @@ from rich.progress import Progress
 from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.texts import TextMode
 from cluster.reproduce.ablation import against_stream, equal_bits, extra_rates, total_bits
+from cluster.reproduce.equal_bytes import equal_bytes
 from cluster.reproduce.evidence import Evidence, Request, feeds, levels, sheet_of
 from cluster.reproduce.masks import look_at, write_figure
 from cluster.reproduce.stability import captions_in_turn, guarded, spread_and_gap
@@ -126,4 +127,5 @@ EVIDENCE: dict[str, Evidence] = {
     "ssa-recipes": recipes,
     "ssa-masks": masks,
     "ssa-words": words,
+    "ssa-bytes": equal_bytes,
 }

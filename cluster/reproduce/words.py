@@ -6,9 +6,7 @@ stream's own synthesis paints of the same symbols.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,12 +14,12 @@ from rich.progress import Progress
 
 from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.texts import TextMode
+from cluster.figures import write_png
 from cluster.reproduce.comparisons import mean_gain, mean_of
 from cluster.reproduce.evidence import Request, feeds, sheet_of
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
 from cluster.reproduce.tables import Column, Section, TableRow
 from shared.codecs.halves import LatentEncoder
-from shared.pictures import write_atomically
 
 __all__ = ["words"]
 
@@ -113,17 +111,11 @@ def _figure(sheets: Sequence[Sheet]) -> Figure:
     return figure
 
 
-def _written(path: Path, figure: Figure) -> None:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    write_atomically(path, file.getvalue())
-
-
 def words(request: Request, progress: Progress) -> list[Section]:
     """A table a feed, and ``ssa-words.png`` beside them."""
     entries = {GENERATOR: _levels(GENERATOR), STREAM: _levels(STREAM)}
     modes = (TextMode.NONE, *TOLD)
     sheets = [sheet_of(request, feed, entries, modes, progress) for feed in feeds(request).items()]
-    _written(request.out / f"{request.evidence}.png", _figure(sheets))
+    write_png(request.out / f"{request.evidence}.png", _figure(sheets))
     levels = len(open_codec(GENERATOR).qualities)
     return [_worth(sheet, levels) for sheet in sheets]

@@ -82,7 +82,7 @@ class System:
 
 BUILT_IN = (
     System("base", "shared.systems.base", TextPlacement.NOWHERE, 1),
-    # The first stream of that name: ``ssa`` and ``none`` stand on it until they are trained on the second.
+    # The first stream of that name: kept to read what was written with it, and to be compared.
     System("base-1", "shared.systems.base", TextPlacement.NOWHERE, 1, stream="base"),
     System("ssa", "shared.systems.ssa", TextPlacement.DECODER, 2, twin="none"),
     System("none", "shared.systems.ssa", TextPlacement.NOWHERE, 2, stream="ssa"),
