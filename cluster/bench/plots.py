@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cluster.bench.rows import PARTS, FrameRow
 from cluster.bench.summary import Point
-from shared.pictures import write_atomically
+from cluster.figures import write_png
 
 __all__ = ["Plot", "write_plots"]
 
@@ -37,9 +36,7 @@ def write_plots(out: Path, points: Sequence[Point], rows: Sequence[FrameRow]) ->
     if len(points) > 1:
         plots.append(_scaling(points))
     for plot in plots:
-        file = io.BytesIO()
-        plot.figure.savefig(file, format="png", dpi=120)
-        write_atomically(out / plot.name, file.getvalue())
+        write_png(out / plot.name, plot.figure, 120)
     return plots
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cluster.figures import write_png
 from shared.codecs import Codec, StreamDecoder
-from shared.pictures import Picture, write_atomically
+from shared.pictures import Picture
 
 __all__ = ["Look", "MaskSheet", "look_at", "write_figure"]
 
@@ -103,6 +103,4 @@ def write_figure(path: Path, sheet: MaskSheet) -> None:
                 axes[place].set_title(f"{headings[place]}, mean {found.mean():.2f}", fontsize=7)
         axes[3].imshow(look.change, cmap="inferno", vmin=0, vmax=most)
         axes[3].set_title(f"{headings[3]}, mean {look.change.mean():.2f}", fontsize=7)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    write_atomically(path, file.getvalue())
+    write_png(path, figure)
