@@ -27,7 +27,7 @@ LEAST_EDGE = 8
 #: Of the window; as far as the published one reaches.
 SIGMA, RADIUS = 1.5, 5
 #: Keeps roots away from zero, where they have no finite gradient.
-TINY = 1e-12
+TINY = 1e-16
 
 
 @dataclass(frozen=True)
