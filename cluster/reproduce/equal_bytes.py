@@ -6,7 +6,7 @@ that is better (:mod:`shared.codecs.baselines.matching`). Captions are counted a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -25,7 +25,7 @@ from cluster.reproduce.comparisons import mean_gain, mean_of
 from cluster.reproduce.evidence import Request, feeds
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
 from cluster.reproduce.tables import Column, Section, TableRow
-from shared.codecs.baselines.matching import best_within
+from shared.codecs.baselines.matching import Trials, best_within
 from shared.feed import FeedRow, read_feed
 from shared.metrics import ms_ssim, psnr
 from shared.pictures import Picture, picture_from_bytes
@@ -34,7 +34,7 @@ __all__ = ["equal_bytes"]
 
 GENERATOR, STREAM = CodecEntry("ssa", "ssa"), CodecEntry("base", "base")
 RIVALS = {"AVIF": "baseline/avif", "WebP": "baseline/webp"}
-LEVELS = (11, 12, 13)
+LEVELS = (11, 13)
 #: Pictures of the first feed whose crops are shown, at the first level; and the crops' side in pixels.
 SHOWN, CROP = 6, 224
 WITHOUT, WITH = "ssa without words", "ssa with its caption"
@@ -50,7 +50,7 @@ class Shown:
     painted: dict[str, Picture | None]
 
 
-def _painted(row: FeedRow, level: int) -> Shown:
+def _painted(row: FeedRow, level: int, known: Mapping[str, Trials]) -> Shown:
     original = picture_from_bytes(row.image)
     codec, stream = open_codec(GENERATOR), open_codec(STREAM)
     blob = codec.encode(original, level).blob
@@ -61,7 +61,8 @@ def _painted(row: FeedRow, level: int) -> Shown:
     }
     like = partial(_likeness, original)
     found = {
-        label: best_within(name, original, len(blob), like, {}) for label, name in RIVALS.items()
+        label: best_within(name, original, len(blob), like, known[label])
+        for label, name in RIVALS.items()
     }
     theirs = {label: None if one is None else one.picture for label, one in found.items()}
     return Shown(row, original, len(blob), own | theirs)
@@ -161,8 +162,9 @@ def equal_bytes(request: Request, progress: Progress) -> list[Section]:
         for number, row in enumerate(progress.track(rows, description=name)):
             every = request.ssimulacra2_every
             scored = every > 0 and number % every == 0
+            known: dict[str, Trials] = {label: {} for label in RIVALS}
             for level in LEVELS:
-                shown = _painted(row, level)
+                shown = _painted(row, level, known)
                 found[level] += _rows(shown, level, ssimulacra2=scored)
                 if level == LEVELS[0] and len(crops) < SHOWN:
                     crops.append(shown)

@@ -17,6 +17,7 @@ from PIL import Image
 
 import shared.pictures  # noqa: F401 - registers HEIC and JPEG XL with Pillow
 from sender.sources.beside import CAPTIONS_NAME, SIDECAR_SUFFIX, captions_beside, read_within
+from shared.errors import LimitError, reason_of
 from shared.feed import FeedError, FeedRow
 
 __all__ = ["PictureFolder"]
@@ -106,7 +107,9 @@ class PictureFolder:
             captions = self._captions_of(path) if self._captions_of else ()
             try:
                 image = read_within(path, LARGEST_PICTURE)
-            except OSError as error:
-                raise FeedError(f"{path}: cannot be read: {error.strerror}") from None
+            except (OSError, LimitError) as error:
+                # No bytes are no picture: it is refused by itself, and the others go on.
+                log.warning("picture %s cannot be read: %s", path, reason_of(error))
+                image = b""
             label = path.stem if self._stems[path.stem] == 1 else name
             yield FeedRow(_text(label), image, captions, source="", licence="")
