@@ -304,7 +304,7 @@ def test_the_worth_of_words_end_to_end(data: Path, tmp_path: Path) -> None:
         assert len(sizes) == 1
         assert level < 16 or sizes.pop() < 100
     (table,) = json.loads((tmp_path / "ssa-words.json").read_text())
-    assert len(table["rows"]) == 8 * 5
+    assert len(table["rows"]) == 6 * 5
     assert table["rows"][0]["name"] == "preview 1, own caption over none"
     with Image.open(tmp_path / "ssa-words.png") as image:
         assert image.width > 1000

@@ -25,7 +25,7 @@ __all__ = ["words"]
 
 GENERATOR, STREAM = CodecEntry("ssa", "ssa"), CodecEntry("base", "base")
 #: Rows of the ladder that are measured as previews, and as plain levels.
-PREVIEW_ROWS, PLAIN_ROWS = (1, 4, 7), (9, 11, 12, 13, 14)
+PREVIEW_ROWS, PLAIN_ROWS = (1, 5), (9, 11, 12, 13)
 #: What is told, beside nothing, and how it is called in tables and figures.
 TOLD = {
     TextMode.MATCHED: "own caption",
