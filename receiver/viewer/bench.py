@@ -16,18 +16,18 @@ from shared.codecs import Decoder, load_decoder
 from shared.codecs.baselines.matching import Match as Matched
 from shared.codecs.baselines.matching import Trials, best_within, least_as_good
 from shared.errors import LimitError
-from shared.metrics import ms_ssim, psnr
+from shared.metrics import luma, ms_ssim, psnr
 from shared.pictures import Picture, picture_from_bytes
 
 __all__ = ["Bench"]
 
-#: Pictures, times formats, whose trials are remembered: a feed that is repeated asks again.
+#: Pictures, times formats and measures, whose trials are remembered: a feed that is repeated asks again.
 REMEMBERED = 256
 
 
 def likeness(original: Picture, other: Picture) -> float:
-    """MS-SSIM; for pictures that are too small for it PSNR in dB. More is better either way."""
-    found = ms_ssim(original, other)
+    """MS-SSIM of the brightness; of pictures too small for it PSNR in dB. More is better either way."""
+    found = ms_ssim(luma(original), luma(other))
     return psnr(original, other) if found is None else found
 
 
@@ -40,7 +40,7 @@ class Bench:
 
     def __init__(self, codec: str) -> None:
         self._codec = codec
-        self._trials: OrderedDict[tuple[bytes, str], Trials] = OrderedDict()
+        self._trials: OrderedDict[tuple[bytes, str, str], Trials] = OrderedDict()
 
     @cached_property
     def _guarded(self) -> Decoder:
@@ -65,22 +65,22 @@ class Bench:
     def fitted(self, request: Fit) -> Found | None:
         """The best in so many bytes."""
         original = _comparable(request.original)
-        like = partial(likeness, original)
-        known = self._known(request.original, request.baseline)
+        like = partial(psnr, original)  # of several ways to fit any measure finds the best
+        known = self._known(request.original, request.baseline, "PSNR")
         found = best_within(request.baseline, original, request.limit, like, known)
-        return None if found is None else _found(original, found)
+        return None if found is None else _found(found)
 
     def matched(self, request: Match) -> Found | None:
         """The least that is as good."""
         original = _comparable(request.original)
         like = partial(likeness, original)
         wanted = like(picture_from_bytes(request.decoded))
-        known = self._known(request.original, request.baseline)
+        known = self._known(request.original, request.baseline, "MS-SSIM")
         found = least_as_good(request.baseline, original, wanted, like, known)
-        return None if found is None else _found(original, found)
+        return None if found is None else _found(found)
 
-    def _known(self, original: bytes, baseline: str) -> Trials:
-        key = hashlib.sha256(original).digest(), baseline
+    def _known(self, original: bytes, baseline: str, measure: str) -> Trials:
+        key = hashlib.sha256(original).digest(), baseline, measure
         trials = self._trials.setdefault(key, {})
         self._trials.move_to_end(key)
         while len(self._trials) > REMEMBERED:
@@ -96,12 +96,11 @@ def _comparable(file: bytes) -> Picture:
     return picture
 
 
-def _found(original: Picture, match: Matched) -> Found:
+def _found(match: Matched) -> Found:
     return Found(
         bytes=match.bytes,
         quality=match.trial.quality,
         shrink=match.trial.shrink,
-        ms_ssim=ms_ssim(original, match.picture),
         png=_png(match.picture),
     )
 

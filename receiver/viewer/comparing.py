@@ -116,7 +116,7 @@ class Comparer:
             return Rival(FORMATS[name])
         file = f"{RIVALS}/{post.id}.{name.rpartition('/')[2]}.png"
         write_atomically(self._gallery / file, found.png)
-        fitted = Fitted(found.bytes, found.quality, found.shrink, found.ms_ssim, file)
+        fitted = Fitted(found.bytes, found.quality, found.shrink, file)
         return Rival(FORMATS[name], fitted)
 
     async def _matched(self, post: Post, name: str) -> Matched | None:

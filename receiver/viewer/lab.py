@@ -98,7 +98,6 @@ class Found:
     bytes: int
     quality: int
     shrink: int
-    ms_ssim: float | None
 
 
 @dataclass(frozen=True, slots=True)

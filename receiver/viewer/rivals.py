@@ -24,7 +24,6 @@ class Fitted:
     bytes: int
     quality: int
     shrink: int
-    ms_ssim: float | None
     picture: str
 
 

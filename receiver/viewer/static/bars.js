@@ -18,7 +18,7 @@ sidewire.Bars = class {
     const rows = (all) => sidewire.element("ul", {}, ...all.map((row) => this.row(row, most)));
     const parts = [rows(steps)];
     if (rivals.length) {
-      parts.push(sidewire.element("p", { className: "dim", text: this.headline(post) }), rows(rivals));
+      parts.push(sidewire.element("p", { className: "dim", text: sidewire.wording.AS_GOOD }), rows(rivals));
     }
     if (post.original_bytes) {
       const times = Math.round(post.original_bytes / Math.max(1, post.picture_bytes));
@@ -52,11 +52,6 @@ sidewire.Bars = class {
   needs(rival) {
     if (rival.matched) return sidewire.numbers.bytes(rival.matched.bytes);
     return rival.done ? "not found" : "searching…";
-  }
-
-  headline(post) {
-    const value = (post.refined || post.first).ms_ssim;
-    return `For a picture as good${value == null ? "" : ` (MS-SSIM ${value.toFixed(3)})`}, each at its best, shrunk where that helps:`;
   }
 
   row({ label, note, count, text, kind, title }, most) {

@@ -28,6 +28,8 @@ sidewire.wording = {
 
   phases: { starting: "starting", running: "live", paused: "paused", over: "over", report: "report", away: "no connection" },
 
+  AS_GOOD: "For a picture as good (by MS-SSIM of its brightness), shrunk first where that helps:",
+
   /* How a format of the day had to write a picture. */
   trial: (found) => `quality ${found.quality}${found.shrink > 1 ? `, at 1/${found.shrink} of the width and height` : ""}`,
 };
