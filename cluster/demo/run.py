@@ -52,7 +52,7 @@ KEEP = 40
 #: Seconds in which a caption still refines its picture: longer than any control delays one.
 LATE_WINDOW = 600.0
 #: That a report may take for comparisons with formats of the day.
-COMPARE_SECONDS = 45.0
+COMPARE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -228,10 +228,14 @@ class Demo:
             posts = self._timeline.posts
             self._meter.begin("drawing the report", len(posts))
             for post in posts:
-                with suppress(SidewireError):
-                    await self.viewer.overlays(post.id)
-                    await self.viewer.unguarded(post.id)
-                    await self.viewer.preview_told(post.id)
+                # The first in a decoder, the others in the lab; what fails is missing on the page.
+                drawing = (self.viewer.overlays, self.viewer.unguarded, self.viewer.preview_told)
+                drawn = await asyncio.gather(
+                    *(draw(post.id) for draw in drawing), return_exceptions=True
+                )
+                for error in (one for one in drawn if isinstance(one, BaseException)):
+                    if not isinstance(error, SidewireError):
+                        raise error
                 self._meter.advance()
             await self._compare()
             write_report(self._folders.gallery, self.viewer, summary)

@@ -36,15 +36,13 @@ class Bench:
 
     Args:
         codec: whose generator decodes.
+        decoder: of that codec, with its guard.
     """
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, decoder: Decoder) -> None:
         self._codec = codec
+        self._guarded = decoder
         self._trials: OrderedDict[tuple[bytes, str, str], Trials] = OrderedDict()
-
-    @cached_property
-    def _guarded(self) -> Decoder:
-        return load_decoder(self._codec)
 
     @cached_property
     def _unguarded(self) -> Decoder:

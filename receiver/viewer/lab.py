@@ -126,7 +126,9 @@ def build_lab(codec: str) -> tuple[Abilities, Callable[[Request], Answer]]:
     torch.set_num_threads(1)
     decoder = load_decoder(codec)
     guarded = isinstance(decoder, StreamDecoder) and decoder.guarded
-    return Abilities(text=decoder.reads_text, guard=guarded), partial(_answer, Bench(codec))
+    return Abilities(text=decoder.reads_text, guard=guarded), partial(
+        _answer, Bench(codec, decoder)
+    )
 
 
 def _answer(bench: Bench, request: Request) -> Answer:
