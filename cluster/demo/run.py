@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -228,20 +228,21 @@ class Demo:
             posts = self._timeline.posts
             self._meter.begin("drawing the report", len(posts))
             for post in posts:
-                # The first in a decoder, the others in the lab; what fails is missing on the page.
+                # The first in a decoder, the others in the lab.
                 drawing = (self.viewer.overlays, self.viewer.unguarded, self.viewer.preview_told)
-                drawn = await asyncio.gather(
-                    *(draw(post.id) for draw in drawing), return_exceptions=True
-                )
-                for error in (one for one in drawn if isinstance(one, BaseException)):
-                    if not isinstance(error, SidewireError):
-                        raise error
+                await asyncio.gather(*(_drawn(draw, post) for draw in drawing))
                 self._meter.advance()
             await self._compare()
             write_report(self._folders.gallery, self.viewer, summary)
         if summary.lost:
             raise SidewireError(f"{summary.lost} pictures have no end: please report this")
         return summary
+
+
+async def _drawn(draw: Callable[[str], Awaitable[object]], post: Post) -> None:
+    """What cannot be drawn is missing on the page."""
+    with suppress(SidewireError):
+        await draw(post.id)
 
 
 def pool_of(settings: ReceiveSettings) -> DecoderPool:

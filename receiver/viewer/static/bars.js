@@ -37,13 +37,13 @@ sidewire.Bars = class {
 
   steps(post) {
     const { bytes, seconds } = sidewire.numbers;
-    const after = (shown, since) => shown?.after_ms == null ? "" : `after ${seconds(shown.after_ms)}${since}`;
+    const after = (shown) => shown?.after_ms == null ? "" : `after ${seconds(shown.after_ms)}`;
     const rows = [];
-    if (post.preview) rows.push({ label: "Preview", note: after(post.preview, ""), count: post.preview_bytes, kind: "came" });
+    if (post.preview) rows.push({ label: "Preview", note: after(post.preview), count: post.preview_bytes, kind: "came" });
     const picture = post.first || post.refined;
-    if (picture) rows.push({ label: "Picture", note: after(post.first, ""), count: post.picture_bytes, kind: "came" });
+    if (picture) rows.push({ label: "Picture", note: after(post.first), count: post.picture_bytes, kind: "came" });
     else rows.push({ label: "Picture", text: "on its way", kind: "coming" });
-    if (post.caption) rows.push({ label: "Caption", note: post.refined.after_ms == null ? "" : `drawn ${seconds(post.refined.after_ms)} later`, count: post.caption_bytes, kind: "words" });
+    if (post.caption) rows.push({ label: "Caption", note: after(post.refined), title: "Since the caption left: drawn with it", count: post.caption_bytes, kind: "told" });
     else if (post.words === "lost") rows.push({ label: "Caption", text: "lost", kind: "coming" });
     else if (post.words !== "none") rows.push({ label: "Caption", text: "on its way", kind: "coming" });
     return rows.map((row) => ({ text: row.count == null ? row.text : bytes(row.count), ...row }));
