@@ -20,6 +20,7 @@ from rich.progress import (
 from cluster.console import progress_console
 from receiver.observer import Observer
 from receiver.work import End
+from shared.wire.streams import is_of_previews
 
 __all__ = ["LINE_SECONDS", "FramesEnded", "Meter"]
 
@@ -114,12 +115,12 @@ class Meter:
 
 
 class FramesEnded(Observer):
-    """Counts the pictures that have ended at a receiver."""
+    """Counts the pictures that have ended at a receiver, without their previews."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
 
     def ended(self, end: End) -> None:
         """See :class:`Observer`."""
-        if end.frame_ended:
+        if end.frame_ended and not is_of_previews(end.key.stream_id):
             self._meter.advance()

@@ -35,6 +35,7 @@ from receiver.work import (
 from shared.bitstream.container import Container
 from shared.faults import reached
 from shared.wire.errors import Reason, WireError
+from shared.wire.streams import is_of_previews
 from shared.wire.v1 import types_pb2 as wire
 
 __all__ = ["Pipeline", "ends_of"]
@@ -50,7 +51,8 @@ PURGE_ROWS = 500
 #: Kept containers in memory at once because of late captions.
 RECALLS_AT_ONCE = 32
 
-Shape = tuple[int, int, int]
+#: Of pictures that share a batch: codec, width, height, and whether they are previews.
+Shape = tuple[int, int, int, bool]
 T = TypeVar("T")
 
 
@@ -88,7 +90,7 @@ class Pipeline:
         self._now = now
         self._observer = observer or Observer()
         self._storage = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        #: Decodes by codec and size; groups take turns.
+        #: Groups take turns: a preview, which takes next to no time, never waits for its picture.
         self._waiting: dict[Shape, deque[Work]] = {}
         self._work_ready = asyncio.Event()
         #: Decodes that decoders are at.
@@ -228,7 +230,8 @@ class Pipeline:
 
     def _enqueue(self, work: Work) -> None:
         header = Container.from_bytes(work.decode.task.frame.container).header
-        shape = (header.codec_id, header.width, header.height)
+        previews = is_of_previews(work.decode.task.frame.key.stream_id)
+        shape = (header.codec_id, header.width, header.height, previews)
         self._waiting.setdefault(shape, deque()).append(work)
         self._work_ready.set()
         self._observer.queued(self.queue)

@@ -17,6 +17,7 @@ from shared.pictures import picture_from_bytes
 from shared.systems.catalogue import systems
 
 if TYPE_CHECKING:
+    from shared.codecs.halves import LatentEncoder
     from shared.codecs.interface import AnyEncoder
 
 __all__ = ["CodecSettings", "EncodeTask", "EncoderTerms", "Unencodable", "build_encoder"]
@@ -30,12 +31,14 @@ class CodecSettings:
         codec: a registered name; not looked at where there is a bundle.
         threads: of torch.
         bundle: folder of another model bundle than the one that ships.
+        preview_bytes: of a preview that is made in place of the picture's own stream; None for that one.
     """
 
     codec: str
     quality: int | None
     threads: int
     bundle: Path | None = None
+    preview_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,28 @@ def build_encoder(
         )
     quality = encoder.default_quality if settings.quality is None else settings.quality
     encoder.check_quality(quality)
-    told = isinstance(encoder, ToldEncoder)
+    told = isinstance(encoder, ToldEncoder) and settings.preview_bytes is None
     terms = EncoderTerms(encoder.terms.stream, encoder.terms.model_id, told)
-    return terms, partial(_encode, encoder, quality)
+    if settings.preview_bytes is not None:
+        return terms, partial(_answer, partial(_preview, encoder, settings.preview_bytes))
+    return terms, partial(_answer, partial(_whole, encoder, quality))
 
 
-def _encode(encoder: AnyEncoder, quality: int, task: EncodeTask) -> bytes | Unencodable:
+def _whole(encoder: AnyEncoder, quality: int, task: EncodeTask) -> bytes:
     from shared.codecs import encode  # noqa: PLC0415
 
+    return encode(encoder, picture_from_bytes(task.image), quality, task.caption).blob
+
+
+def _preview(encoder: LatentEncoder, limit: int, task: EncodeTask) -> bytes:
+    from shared.codecs.preview import preview_with  # noqa: PLC0415
+
+    return preview_with(encoder, picture_from_bytes(task.image), limit).blob
+
+
+def _answer(encode: Callable[[EncodeTask], bytes], task: EncodeTask) -> bytes | Unencodable:
     reached("encoder.before_encode")
     try:
-        return encode(encoder, picture_from_bytes(task.image), quality, task.caption).blob
+        return encode(task)
     except Exception as error:  # whatever this picture did, the next one is encoded
         return Unencodable(reason_of(error))

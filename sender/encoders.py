@@ -119,6 +119,7 @@ class EncoderPool:
         processes: how many, of one thread each.
         ahead: pictures that are read before they are taken.
         bundle: folder of another model bundle than the one that ships.
+        preview_bytes: of previews that are made in place of whole pictures; None for these.
 
     Raises:
         LimitError: ``processes`` or ``ahead`` is below 1.
@@ -131,9 +132,11 @@ class EncoderPool:
         processes: int,
         ahead: int,
         bundle: Path | None = None,
+        preview_bytes: int | None = None,
     ) -> None:
         _check_at_least_one(processes=processes, ahead=ahead)
-        build = partial(build_encoder, CodecSettings(codec, quality, THREADS, bundle))
+        settings = CodecSettings(codec, quality, THREADS, bundle, preview_bytes)
+        build = partial(build_encoder, settings)
         self._processes = [
             EncodeProcess("encoding process", build, ENCODE_SECONDS) for _ in range(processes)
         ]

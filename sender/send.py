@@ -27,6 +27,7 @@ from sender.traced import traced
 from shared.errors import SidewireError, WorkLeftError
 from shared.locks import only_one
 from shared.logs import log_to_standard_error
+from shared.wire.streams import previews_of
 from shared.workers import stay_with_parent
 
 __all__ = ["Sent", "make_encoders", "run_send", "send"]
@@ -39,7 +40,12 @@ def make_encoders(settings: SendSettings) -> Encoders:
     if settings.codec == SEALED:
         return SealedPool(settings.ahead)
     return EncoderPool(
-        settings.codec, settings.quality, settings.processes, settings.ahead, settings.bundle
+        settings.codec,
+        settings.quality,
+        settings.processes,
+        settings.ahead,
+        settings.bundle,
+        settings.preview_bytes,
     )
 
 
@@ -47,8 +53,18 @@ def made_with(settings: SendSettings) -> MadeWith:
     """What frames are made with under these settings, for the journal."""
     feed = settings.feed if settings.feed == STANDARD_INPUT else os.path.abspath(settings.feed)
     quality = "" if settings.quality is None else str(settings.quality)
+    if settings.preview_bytes is not None:
+        quality = f"a preview in {settings.preview_bytes} bytes"
     bundle = "" if settings.bundle is None else os.path.abspath(settings.bundle)
     return MadeWith(feed, str(settings.repeat), settings.codec, quality, bundle)
+
+
+def stream_of(settings: SendSettings) -> str:
+    """The stream's id: the one that is asked for, or it follows from the feed's name."""
+    if settings.stream:
+        return settings.stream
+    feed = default_stream_id(settings.feed)
+    return feed if settings.preview_bytes is None else previews_of(feed)
 
 
 async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
@@ -63,7 +79,7 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
         SidewireError: the feed, the journal or the receiver refuses, with what to do.
     """
     check_codec(settings.codec, settings.bundle)
-    stream_id = settings.stream or default_stream_id(settings.feed)
+    stream_id = stream_of(settings)
     folder = settings.state_folder(stream_id)
     with only_one(folder):
         journal = Journal(folder / "journal.sqlite", stream_id)

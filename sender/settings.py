@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from sender.codecs import sendable
+from sender.codecs import SEALED, sendable
 from shared.logs import LogFormat
 from shared.settings import (
     ADDRESS,
@@ -205,6 +205,11 @@ class SendSettings(CallerSettings):
     quality: Annotated[int | None, Flag("-q", unset="the middle one")] = Field(
         None, ge=0, description="0 is the smallest stream"
     )
+    preview_bytes: Annotated[Count | None, Flag(unset="the pictures themselves")] = Field(
+        None,
+        description="send a preview of each picture in at most so many bytes instead; without --stream,"
+        " on the stream FEED.previews",
+    )
     bundle: Annotated[Path | None, Flag()] = Field(
         None, description="folder of another model bundle than the one that ships"
     )
@@ -229,6 +234,16 @@ class SendSettings(CallerSettings):
     caption_seed: Seed = 0
     caption_language: Language = ""
     caption_ttl: Ttl = None
+
+    @model_validator(mode="after")
+    def _check_previews(self) -> Self:
+        if self.preview_bytes is None:
+            return self
+        if self.quality is not None:
+            raise ValueError("quality and preview_bytes are both given: a size chooses its level")
+        if self.codec == SEALED:
+            raise ValueError(f"preview_bytes needs pictures, codec {SEALED} sends what is made")
+        return self
 
     def state_folder(self, stream_id: str) -> Path:
         """Where the journal is: ``state``, or by the XDG Base Directory Specification."""

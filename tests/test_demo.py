@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 from collections import Counter, deque
@@ -18,9 +19,11 @@ from playwright.sync_api import Browser, expect
 
 from cluster.demo.items import Item, feed_items
 from cluster.demo.newsroom import choose_words
+from cluster.demo.senders import PREVIEW_BYTES
 from cluster.trials.processes import command
 from receiver.viewer.desk import Controls
 from receiver.viewer.overlays import overlay_png
+from receiver.viewer.pace import Pace
 from receiver.viewer.page import render_page
 from receiver.viewer.posts import Origin, Post
 from receiver.viewer.timeline import Timeline
@@ -39,6 +42,8 @@ from tests.demo_feed import HOSTILE, write_demo_feed
 
 __all__ = ["browser"]
 
+#: Names of the wire's dispositions, which are not for people.
+ENUMS = re.compile(r"DECODED|JOINED|REFINED|REJECTED|EXPIRED")
 #: Kept by its exact names: programs read it.
 REPORT_KEYS = {
     "frames_sent",
@@ -88,7 +93,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "processes",
     )
     assert "index.html" in run.stdout
-    assert run.stderr.startswith("starting the receiver, its decoders and both senders\n")
+    assert run.stderr.startswith("starting the receiver, its decoders and the senders\n")
     return folder / "report"
 
 
@@ -111,7 +116,10 @@ def test_figures_are_those_of_the_files(report: Path) -> None:
     """Rates from the streams' own bytes, quality from the pictures that lie beside the page."""
     found = json.loads((report / "report.json").read_text())
     rates, qualities = [], []
-    for path in sorted((report / "streams").glob("*.swi")):
+    previews = sorted((report / "streams").glob("*.preview.swi"))
+    assert len(previews) == 4
+    assert all(path.stat().st_size <= PREVIEW_BYTES for path in previews)
+    for path in sorted(set((report / "streams").glob("*.swi")) - set(previews)):
         blob = path.read_bytes()
         header = Container.from_bytes(blob).header
         rates.append(8 * len(blob) / (header.width * header.height))
@@ -145,8 +153,18 @@ def test_the_report_opens_from_disk(browser: Browser, report: Path) -> None:
         image.evaluate("one => one.decode()")
     expect(page.locator("#count-sent")).to_have_text("5")
     expect(page.locator("#count-lost")).to_have_text("0")
+    expect(page.locator("#count-previews")).to_have_text("4")
     expect(page.locator("#phase")).to_have_text("report")
     post = page.locator("article[data-state=refined]").first
+    assert "AVIF" in post.locator(".bars").inner_text()
+    for name in ("JPEG", "Preview + caption"):
+        post.get_by_role("button", name=name, exact=True).click()
+        post.locator(".under").evaluate("one => one.decode()")
+    assert not ENUMS.search(page.inner_text("body"))
+    post.get_by_text("What was sent").click()
+    assert post.locator(".packet h3").all_inner_texts() == ["Preview", "Picture", "Caption"]
+    saved = [one.get_attribute("href") for one in post.locator(".packet a").all()]
+    assert all((report / str(file)).is_file() for file in saved)
     post.get_by_role("button", name="Bits").click()
     post.locator(".overlay").evaluate("one => one.decode()")
     post.get_by_role("button", name="Word mask").click()
@@ -234,8 +252,14 @@ def test_shipped_items_rotate_their_captions() -> None:
     assert all(item.source for item in first)
 
 
-def _end(blob: bytes, seq: int, caption: str | None = None, disposition: int | None = None) -> End:
-    key = Key("demo", 1, seq)
+def _end(
+    blob: bytes,
+    seq: int,
+    caption: str | None = None,
+    disposition: int | None = None,
+    stream: str = "demo",
+) -> End:
+    key = Key(stream, 1, seq)
     frame = Frame(key, b"", "photo", blob, expects_caption=True)
     words = Caption(key, b"", 1, caption, "", 0.0) if caption else None
     made = DISPOSITION_DECODED_TEXT_LATE if caption else DISPOSITION_DECODED_NO_TEXT
@@ -279,17 +303,56 @@ async def _timeline(blob: bytes) -> None:
     failed = timeline.posts[-1]
     assert (failed.reason, failed.final) == ("of no use", None)
     timeline.ended(_end(blob, 2))
-    assert gone == ["1-0"]
-    assert timeline.container("1-0") is None
-    assert timeline.container("1-2") == blob
+    assert gone == ["0"]
+    assert timeline.container("0") is None
+    assert timeline.container("2") == timeline.stream("streams/1-2.swi") == blob
     timeline.ended(_end(blob, 0, "Caps."))  # its post has gone
-    assert [post.id for post in timeline.posts] == ["1-1", "1-2"]
+    assert [post.id for post in timeline.posts] == ["1", "2"]
 
 
 def test_timeline(blob: bytes) -> None:
     # A thread of its own: the browser's driver keeps a loop running in this one.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, _timeline(blob)).result()
+
+
+async def _previews(blob: bytes) -> None:
+    now = 100.0
+    origin = Origin("photo", "NASA", "originals/0.png", 99.0, "own", picture_bytes=5000)
+    timeline = Timeline(2, lambda _: origin, now=lambda: now)
+    timeline.ended(_end(blob, 0, stream="demo.previews"))
+    (post,) = timeline.posts
+    assert post.preview is not None
+    assert (post.final, post.preview_bytes, post.original_bytes) == (None, len(blob), 5000)
+    assert (post.preview.picture, post.width) == ("previews/1-0.r0.png", 96)
+    timeline.ended(_end(blob, 0))
+    timeline.ended(_end(blob, 0, "Caps."))
+    (post,) = timeline.posts
+    assert [one.what for one in post.sent] == ["preview", "picture", "caption"]
+    assert [one.bytes for one in post.sent] == [len(blob), len(blob), 5]
+    assert [one.file for one in post.sent] == ["streams/1-0.preview.swi", "streams/1-0.swi", ""]
+    assert post.final is not None
+    assert post.final.picture == "pictures/1-0.r1.png"
+    timeline.ended(_end(b"", 1, disposition=DISPOSITION_REJECTED, stream="demo.previews"))
+    assert len(timeline.posts) == 1  # the picture itself will say what is wrong
+    for seq in (1, 2):
+        timeline.ended(_end(blob, seq))
+    timeline.ended(_end(blob, 0, stream="demo.previews"))  # its post has gone
+    assert [post.id for post in timeline.posts] == ["1", "2"]
+
+
+def test_a_preview_begins_its_picture_s_post(blob: bytes) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _previews(blob)).result()
+
+
+def test_the_real_pace_is_that_of_the_last_seconds() -> None:
+    pace = Pace()
+    assert pace.rate(0.0) is None
+    for second in range(100):
+        pace.note(2 * second, float(second))
+    assert pace.rate(99.0) == pytest.approx(2.0, rel=0.1)
+    assert (pace.rate(139.0) or 0.0) < 1.0
 
 
 def test_overlay_covers_the_picture(tmp_path: Path) -> None:

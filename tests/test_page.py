@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from cluster.demo.senders import PREVIEW_BYTES
 from cluster.trials.processes import command
+from shared.bitstream.container import Container
 from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE, write_demo_feed
 
@@ -19,21 +25,31 @@ __all__ = ["browser"]
 
 pytestmark = needs_chromium
 
+#: Names of the wire's dispositions, which are not for people.
+ENUMS = re.compile(r"DECODED|JOINED|REFINED|REJECTED|EXPIRED")
+
+
+@contextmanager
+def running_demo(folder: Path, *words: object) -> Iterator[str]:
+    """The address of a demo that replays its feed for ever; stopped with SIGTERM."""
+    log = folder / "log"
+    command_line = command("demo", "--decoder", "processes", "--caption-delay", 1, *words)
+    with log.open("w") as said:
+        program = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=said, text=True)
+    assert program.stdout is not None
+    line = program.stdout.readline()
+    assert "http://127.0.0.1:" in line, (line, log.read_text())
+    yield next(word for word in line.split() if word.startswith("http"))
+    program.terminate()
+    assert program.wait(120) == 0, log.read_text()
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a demo that replays the small feed for ever; stopped with SIGTERM."""
+    """The address of a demo of the small feed."""
     folder = tmp_path_factory.mktemp("live")
-    feed = write_demo_feed(folder / "feed.parquet")
-    words = ("demo", "--feed", feed, "--decoder", "processes", "--caption-delay", 1)
-    with (folder / "log").open("w") as log:
-        program = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=log, text=True)
-    assert program.stdout is not None
-    line = program.stdout.readline()
-    assert "http://127.0.0.1:" in line, (line, (folder / "log").read_text())
-    yield next(word for word in line.split() if word.startswith("http"))
-    program.terminate()
-    assert program.wait(120) == 0, (folder / "log").read_text()
+    with running_demo(folder, "--feed", write_demo_feed(folder / "feed.parquet")) as page:
+        yield page
 
 
 @pytest.fixture
@@ -66,83 +82,143 @@ def newest(page: Page) -> int:
 
 
 def later_post(page: Page, after: int, state: str) -> str:
-    """Wait for a post beyond a number that looks so, and was encoded from a picture that is none of the
-    broken ones; its selector."""
+    """Wait for a post beyond a number that looks so; its selector."""
     handle = page.wait_for_function(
         """([after, state]) => [...document.querySelectorAll("article")].find((one) =>
-            Number(one.id.split("-")[2]) > after && one.querySelector(state))?.id""",
+            Number(one.id.split("-")[1]) > after && one.querySelector(state))?.id""",
         arg=[after, state],
     )
     return f"#{handle.json_value()}"
 
 
-def test_posts_appear_and_are_refined(live: Watched) -> None:
+def refined_post(page: Page) -> Locator:
+    """A post that has its caption, the newest at this moment, by its own name."""
+    page.locator("article[data-state=refined]").first.wait_for()
+    id = page.locator("article[data-state=refined]").first.get_attribute("id")
+    return page.locator(f"#{id}")
+
+
+def look(post: Locator, name: str) -> None:
+    """Choose what its picture is held against."""
+    post.locator(".views").get_by_role("button", name=name, exact=True).click()
+
+
+def until_left_is(post: Locator, file: str) -> None:
+    """Wait until a picture of this folder or name lies on the left, whole."""
+    expect(post.locator(".under")).to_have_attribute("src", re.compile(file), timeout=PATIENCE_MS)
+    post.locator(".under").evaluate("one => one.decode()")
+    assert post.locator(".under").evaluate("one => one.naturalWidth") == 288
+
+
+def test_a_post_comes_in_three_steps(live: Watched) -> None:
     page = live.page
-    post = page.locator("article[data-state=refined]").first
-    expect(post).to_be_visible(timeout=PATIENCE_MS)
-    expect(post.locator(".tag.left")).to_have_text("without words")
-    expect(post.locator(".tag.right")).to_have_text("with words")
-    for side in ("under", "over"):
-        page.wait_for_function(
-            "(side) => document.querySelector(`article[data-state=refined] .${side}`).naturalWidth === 288",
-            arg=side,
-        )
+    post = refined_post(page)
+    steps = post.locator(".bars ul").first.locator("li")
+    expect(steps).to_have_count(3)
+    assert [one.split()[0] for one in steps.all_inner_texts()] == ["Preview", "Picture", "Caption"]
+    sizes = [
+        int(one.split()[0].replace(",", ""))
+        for one in post.locator(".bars ul").first.locator(".bar-count").all_inner_texts()
+    ]
+    assert sizes[0] <= PREVIEW_BYTES < sizes[1]
     words = post.locator(".words").inner_text()
     assert words
     assert post.locator(".under").get_attribute("alt") == words
-    assert "bpp" in post.locator(".facts").inner_text()
-    expect(post.locator(".chips")).to_contain_text("DECODED_TEXT_LATE")
+    expect(post.locator(".tag.right")).to_contain_text("with words")
+    look(post, "Preview")
+    until_left_is(post, "previews/")
+    look(post, "Without words")
+    expect(post.locator(".tag.left")).to_have_text("without words")
+    until_left_is(post, "pictures/.*r0")
+    look(post, "Preview + caption")
+    until_left_is(post, "preview.png")
     expect(page.locator("#count-lost")).to_have_text("0")
     expect(page.locator("#count-duplicated")).to_have_text("0")
     expect(page.locator("#phase")).to_have_text("live")
     expect(page.locator("#psnr-refined")).to_contain_text("dB", timeout=PATIENCE_MS)
+    expect(page.locator("#real-rate")).to_contain_text("asked for", timeout=PATIENCE_MS)
+    assert not ENUMS.search(page.inner_text("body"))
 
 
 def test_slider_by_keyboard_and_original(live: Watched) -> None:
     page = live.page
-    page.locator("article[data-state=refined]").first.wait_for()
-    id = page.locator("article[data-state=refined]").last.get_attribute("id")
-    post = page.locator(f"#{id}")
+    post = refined_post(page)
     slider = post.get_by_role("slider")
     slider.focus()
     page.keyboard.press("Home")
     assert post.locator(".stage").evaluate("one => one.style.getPropertyValue('--cut')") == "0%"
     page.keyboard.press("ArrowRight")
     assert post.locator(".stage").evaluate("one => one.style.getPropertyValue('--cut')") == "1%"
-    post.get_by_role("button", name="Original").click()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.views') !== null")
+    post.locator(".views").get_by_role("button", name="Original").focus()
+    page.keyboard.press("Enter")
     expect(post.locator(".tag.left")).to_have_text("original")
-    page.wait_for_function(
-        "(id) => document.querySelector(`#${id} .under`).naturalWidth === 288", arg=id
-    )
+    until_left_is(post, "originals/")
+
+
+def test_formats_of_the_day_in_as_many_bytes_and_what_they_need(live: Watched) -> None:
+    page = live.page
+    post = refined_post(page)
+    look(post, "WebP")
+    until_left_is(post, "webp.png")
+    expect(post.locator(".tag.left")).to_contain_text("WebP,")
+    needs = post.locator(".bars ul").nth(1).locator("li")
+    expect(needs).to_have_count(3, timeout=PATIENCE_MS)
+    expect(post.locator(".bars")).not_to_contain_text("searching", timeout=PATIENCE_MS)
+    assert [one.split()[0] for one in needs.all_inner_texts()] == ["JPEG", "WebP", "AVIF"]
 
 
 def test_the_legend_tells_what_the_text_encoder_could_not_read(live: Watched) -> None:
-    legend = """(caption_note) => sidewire.Card.prototype.legend.call(
+    legend = """(caption_note) => sidewire.Sent.prototype.legend.call(
         { map: "masks", post: { overlays: { bits_most: 1, masks: ["mask"], trust: 0.5, caption_note } } })"""
     note = "its language is de, which the text encoder was not trained on"
     assert live.page.evaluate(legend, note).endswith(f"50 %. Of the caption: {note}.")
     assert live.page.evaluate(legend, "").endswith("50 %.")
 
 
-def test_overlays_open_on_demand(live: Watched) -> None:
+def test_what_was_sent(live: Watched) -> None:
     page = live.page
-    page.locator("article[data-state=refined]").first.wait_for()
-    id = page.locator("article[data-state=refined]").first.get_attribute("id")
-    post = page.locator(f"#{id}")
+    post = refined_post(page)
+    post.get_by_text("What was sent").click()
+    packets = post.locator(".packet")
+    assert packets.locator("h3").all_inner_texts() == ["Preview", "Picture", "Caption"]
+    expect(packets.nth(0)).to_contain_text("stream demo.previews")
+    expect(packets.nth(2)).to_contain_text("channel of captions, stream demo")
+    with page.expect_download() as download:
+        packets.nth(1).get_by_role("link").click()
+    header = Container.from_bytes(download.value.path().read_bytes()).header
+    assert (header.width, header.height) == (288, 192)
     for button, file in (("Bits", "bits"), ("Word mask", "mask0")):
         post.get_by_role("button", name=button).click()
         page.wait_for_function(
             """([id, file]) => { const map = document.querySelector(`#${id} .overlay`);
                 return !map.hidden && map.src.includes(file) && map.naturalWidth === 288; }""",
-            arg=[id, file],
+            arg=[post.get_attribute("id"), file],
         )
         expect(post.locator(".note")).to_be_visible()
     post.get_by_role("button", name="fine").click()
-    page.wait_for_function(
-        "(id) => document.querySelector(`#${id} .overlay`).src.includes('mask2')", arg=id
-    )
+    expect(post.locator(".overlay")).to_have_attribute("src", re.compile("mask2"))
     post.get_by_role("button", name="Word mask").click()
     expect(post.locator(".overlay")).to_be_hidden()
+
+
+def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
+    page = live.page
+    post = refined_post(page)
+    post.get_by_text("What was sent").click()
+    before = page.locator("article").first.get_attribute("id")
+    newer = page.locator("#newer")
+    expect(newer).to_be_visible(timeout=PATIENCE_MS)
+    expect(newer).to_have_text(re.compile(r"^[2-9]\d* new posts$"), timeout=PATIENCE_MS)
+    assert page.locator("article").first.get_attribute("id") == before
+    newer.click()
+    expect(newer).to_be_hidden()
+    assert page.locator("article").first.get_attribute("id") != before
+    assert post.locator("details").get_attribute("open") is None
+    page.evaluate("scrollTo(0, 900)")
+    page.wait_for_function("scrollY > 300")
+    expect(newer).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_controls_change_what_the_senders_do(live: Watched) -> None:
@@ -151,14 +227,14 @@ def test_controls_change_what_the_senders_do(live: Watched) -> None:
     move(page, "rate", 2)
     move(page, "caption_delay", 20)
     held = later_post(page, newest(page) + 3, ".badge.coming")
-    expect(page.locator(held)).to_have_attribute("data-state", "first")
+    expect(page.locator(held)).to_have_attribute("data-state", re.compile("first|preview"))
     move(page, "caption_delay", 0)  # what waits leaves at once
     expect(page.locator(held)).to_have_attribute("data-state", "refined", timeout=PATIENCE_MS)
     move(page, "mismatch", 1)
     other = later_post(page, newest(page), ".badge.other")
-    expect(page.locator(other).locator(".badge")).to_have_text("another's words")
+    expect(page.locator(other).locator(".badge")).to_have_text("wrong caption")
     move(page, "loss", 1)
-    lost = page.locator(".badge", has_text="words lost").first
+    lost = page.locator(".badge", has_text="caption lost").first
     expect(lost).to_be_visible(timeout=PATIENCE_MS)
     move(page, "mismatch", 0)
     move(page, "loss", 0)
@@ -180,17 +256,46 @@ def test_a_bad_picture_is_a_post_and_hostile_words_are_words(live: Watched) -> N
 
 
 def test_narrow_and_dark(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme="dark")
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.goto(address)
-    page.locator("article[data-state=refined]").first.wait_for(timeout=PATIENCE_MS)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    post = page.locator("article[data-state=refined]").first
+    post.wait_for(timeout=PATIENCE_MS)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     light = page.evaluate(
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     )
     assert max(light) < 60
+    # A whole picture is in the first screen, and its title is not cut off.
+    bottom = page.evaluate("document.querySelector('.stage').getBoundingClientRect().bottom")
+    assert bottom <= 844
+    title = page.locator("article h2").first
+    assert title.evaluate("one => one.scrollWidth <= one.clientWidth")
     assert not page.locator("#controls").is_visible()  # folded away, a tap from here
-    page.locator("#controls-card summary").click()
+    page.locator("#desk > summary").click()
     assert page.locator("#controls").is_visible()
+    page.close()
+
+
+def test_controls_are_dead_while_nobody_answers(browser: Browser, tmp_path: Path) -> None:
+    """A demo ends and another begins on the same port: the page stays open, and shows the new one's posts."""
+    feed = write_demo_feed(tmp_path / "feed.parquet")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    with running_demo(tmp_path, "--feed", feed, "--port", port, "--rate", 5) as address:
+        page.goto(address)
+        page.locator("#post-7").wait_for()
+        expect(page.locator("#rate")).to_be_enabled()
+    expect(page.locator("#away")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#phase")).to_have_text("no connection")
+    for control in ("#rate", "#paused"):
+        expect(page.locator(control)).to_be_disabled()
+    assert page.locator("article").count() > 5  # what has come can still be read
+    with running_demo(tmp_path, "--feed", feed, "--port", port, "--rate", 0.1):
+        expect(page.locator("#away")).to_be_hidden(timeout=PATIENCE_MS)
+        expect(page.locator("#rate")).to_be_enabled()
+        expect(page.locator("#post-7")).to_have_count(0, timeout=PATIENCE_MS)
     page.close()
 
 
@@ -217,5 +322,5 @@ def test_what_the_server_refuses(address: str) -> None:
     assert _ask(address + "controls", b"{", **json_type)[0] == 422
     form = {"Content-Type": "text/plain"}  # what a form of another site could send
     assert _ask(address + "controls", json.dumps(good).encode(), **form)[0] == 415
-    assert _ask(address + "posts/9-999/overlays", b"")[0] == 404
+    assert _ask(address + "posts/999999/overlays", b"")[0] == 404
     assert _ask(address + "pictures/../../receiver/ledger.sqlite")[0] == 404

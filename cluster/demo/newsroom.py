@@ -1,4 +1,4 @@
-"""The newsroom: replays a feed through both senders at a pace that can be changed while it runs."""
+"""The newsroom: replays a feed through the senders at a pace that can be changed while it runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def choose_words(
 
 
 class Newsroom(Desk):
-    """Hands pictures to one sender and their captions to another, later.
+    """Hands pictures to a sender, before it their previews to another, and captions to a third, later.
 
     Args:
         rounds: gives the feed's items, called with the number of the round.
@@ -130,7 +130,7 @@ class Newsroom(Desk):
 
     # The replay
 
-    async def replay(self, pictures: FeedPipe, captions: FeedPipe) -> None:
+    async def replay(self, pictures: FeedPipe, previews: FeedPipe, captions: FeedPipe) -> None:
         """Replay until the feed is over and every caption has left.
 
         Raises:
@@ -138,11 +138,11 @@ class Newsroom(Desk):
         """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._send_pictures(pictures))
+                group.create_task(self._send_pictures(pictures, previews))
                 group.create_task(self._send_captions(captions))
         finally:
-            pictures.close()
-            captions.close()
+            for pipe in (pictures, previews, captions):
+                pipe.close()
 
     def _items(self) -> Iterator[Item]:
         for number in itertools.count():
@@ -153,7 +153,7 @@ class Newsroom(Desk):
             if not self._repeat or not found:
                 return
 
-    async def _send_pictures(self, pipe: FeedPipe) -> None:
+    async def _send_pictures(self, pipe: FeedPipe, previews: FeedPipe) -> None:
         items = self._items()
         others: deque[Item] = deque(maxlen=OTHERS)
         coming = await asyncio.to_thread(next, items, None)
@@ -169,13 +169,20 @@ class Newsroom(Desk):
                 await asyncio.sleep(LOOK_SECONDS)
             await self._due(lambda: self._left + 1 / self._controls.rate)
             self._left = left = time.monotonic()
-            self._origins[seq] = Origin(item.name, item.source, picture, left, words[1])
-            self._sending = self._sending.model_copy(update={"frames": seq + 1})
+            self._origins[seq] = Origin(
+                item.name, item.source, picture, left, words[1], picture_bytes=len(item.image)
+            )
+            self._sending = self._sending.model_copy(
+                update={"frames": seq + 1, "previews": seq + 1}
+            )
             self._changed()
             self._words.put_nowait((seq, item, words, left))
+            # The same row twice: a preview has its picture's number.
+            await previews.write(item.name, item.image, ())
             await pipe.write(item.name, item.image, (words[0],) if self._told and words[0] else ())
         self._words.put_nowait(None)
         pipe.close()
+        previews.close()
 
     async def _send_captions(self, pipe: FeedPipe) -> None:
         while (entry := await self._words.get()) is not None:

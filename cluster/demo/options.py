@@ -29,9 +29,9 @@ class DemoOptions(Settings):
     codec: Annotated[str | None, Flag(unset="ssa", offers=systems)] = Field(
         None, description="what encodes: ssa reads captions, none is its twin that does not"
     )
-    quality: Annotated[int | None, Flag("-q", unset="1, or another codec's middle one")] = Field(
-        None, description="0 is the smallest stream"
-    )
+    quality: Annotated[
+        int | None, Flag("-q", unset="11 for streams of ssa, else the codec's middle one")
+    ] = Field(None, description="0 is the smallest stream")
     decoder: Annotated[Literal["ray", "processes"], Flag()] = Field(
         "ray", description="where pictures are decoded: on Ray, or in plain processes"
     )

@@ -91,17 +91,15 @@ def summarise(viewer: Viewer) -> Summary:
 
 
 def write_report(folder: Path, viewer: Viewer, summary: Summary) -> None:
-    """Write ``report.json``, the page with what it loads, and each picture's stream.
+    """Write ``report.json``, the page with what it loads, and each picture's and preview's stream.
 
     Raises:
         SidewireError: the folder cannot be written.
     """
-    streams = folder / "streams"
-    streams.mkdir(exist_ok=True)
+    (folder / "streams").mkdir(exist_ok=True)
     for post in viewer.timeline.posts:
-        container = viewer.timeline.container(post.id)
-        if container is not None:
-            write_atomically(streams / f"{post.id}.swi", container)
+        for file, container in viewer.timeline.streams(post.id).items():
+            write_atomically(folder / file, container)
     static = folder / "static"
     static.mkdir(exist_ok=True)
     for name in ASSETS:

@@ -1,4 +1,4 @@
-"""One run of the demo: receiver, viewer and lab here, two senders as processes, from start to end."""
+"""One run of the demo: receiver, viewer and lab here, senders as processes, from start to end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import shutil
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable
-from contextlib import AsyncExitStack, nullcontext, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,18 +19,18 @@ from cluster.actors.metrics import GatewayMetrics
 from cluster.actors.pool import RayPool
 from cluster.actors.receiving import pool_spec
 from cluster.actors.runtime import connected
-from cluster.demo.children import Child
 from cluster.demo.items import count_items, feed_items
 from cluster.demo.newsroom import Newsroom
 from cluster.demo.options import DemoOptions
-from cluster.demo.pipe import FeedPipe
 from cluster.demo.report import Summary, summarise, write_report
+from cluster.demo.senders import STREAM, running
 from cluster.progress import FramesEnded, Meter
 from receiver.decoders.interface import DecoderPool
 from receiver.observer import Observer, Observers
 from receiver.serve import Addresses, make_pool, receive
 from receiver.settings import ReceiveSettings
 from receiver.viewer.app import HOST, create_app, listen
+from receiver.viewer.comparing import comparable
 from receiver.viewer.gallery import GallerySink
 from receiver.viewer.lab import Lab
 from receiver.viewer.posts import Origin, Post
@@ -40,24 +40,20 @@ from receiver.web import WebServer
 from shared.errors import SidewireError, first_of
 from shared.feed import FeedError
 from shared.systems.catalogue import system
-from shared.wire.channels import client_channel
-from shared.wire.security import ClientSecurity
-from shared.wire.v1 import control_pb2, control_pb2_grpc
 
 __all__ = ["run_demo"]
 
-#: What a visitor sees, who asks for nothing else: about 0.04 bits a pixel.
-CODEC, QUALITY = "ssa", 1
-STREAM = "demo"
+#: What a visitor sees, who asks for nothing else: the codec, and the level of its stream, about 0.03 bits a
+#: pixel over the shipped feeds.
+CODEC, QUALITY = "ssa", 11
 #: Of the decoders on Ray.
 NAMESPACE = "sidewire-demo"
 #: Posts of the live page; older ones go, with their files.
 KEEP = 40
 #: Seconds in which a caption still refines its picture: longer than any control delays one.
 LATE_WINDOW = 600.0
-LOOK_SECONDS = 0.1
-#: Pictures that the sender encodes ahead: more would only make the pace that is asked for a queue.
-AHEAD = 4
+#: That a report may take for comparisons with formats of the day.
+COMPARE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -113,9 +109,13 @@ class Demo:
             told=system(codec).text.at_encoder,
         )
         self._codec = codec
+        self._quality = options.quality
+        if options.quality is None and system(codec).stream == system(CODEC).stream:
+            self._quality = QUALITY
         self._lab = Lab(codec)
         self._pool = pool_of(self._settings)
         self.viewer = Viewer(
+            STREAM,
             folders.gallery,
             self._settings.state / "ledger.sqlite",
             self._timeline,
@@ -136,8 +136,11 @@ class Demo:
             return
         post = self._gone.popleft()
         self._newsroom.forget(post.number)
-        for folder in ("pictures", "overlays"):
-            for file in (self._folders.gallery / folder).glob(f"{post.id}.*"):
+        gallery = self._folders.gallery
+        for shown in filter(None, (post.preview, post.first, post.refined)):
+            (gallery / shown.picture).unlink(missing_ok=True)
+        for folder in ("overlays", "rivals"):
+            for file in (gallery / folder).glob(f"{post.id}.*"):
                 file.unlink(missing_ok=True)
 
     async def run(self) -> Summary:
@@ -163,7 +166,7 @@ class Demo:
                 observer=self._observer(),
             )
         )
-        watching = group.create_task(self.viewer.run())
+        watching = group.create_task(self.viewer.run(comparing=not self._options.headless))
         server = None
         try:
             if not self._options.headless:
@@ -196,34 +199,27 @@ class Demo:
         self._timeline.wake()
 
     async def _replay(self, addresses: Addresses) -> None:
-        """Both senders, from their start until each has said that all it had has ended."""
-        options, state = self._options, self._folders.state
-        quality = QUALITY if options.codec is None and options.quality is None else options.quality
-        common = ("--feed", "-", "--stream", STREAM, "--json")
-        async with AsyncExitStack() as stack:
-            send = await Child.start(
-                state / "send.log",
-                *("send", *common, "--images", addresses.images, "--state", state / "sender"),
-                *("--codec", self._codec, "--processes", half_the_cores()),
-                *(() if quality is None else ("--quality", quality)),
-                *("--set", f"ahead={AHEAD}", "--set", "expect_captions=true"),
-            )
-            stack.push_async_callback(send.stop)
-            captions = await Child.start(
-                state / "captions.log",
-                *("captions", *common, "--to", addresses.captions, "--set", "tombstones=false"),
-            )
-            stack.push_async_callback(captions.stop)
-            pipes = FeedPipe(send.stdin, "send"), FeedPipe(captions.stdin, "captions")
-            async with asyncio.TaskGroup() as group:
-                group.create_task(send.result())
-                group.create_task(captions.result())
-                await until_attached(addresses.images)
-                if options.headless:
-                    self._meter.begin("replaying", count_items(options.feed, options.limit))
-                self.viewer.enter("running")
-                await self._newsroom.replay(*pipes)
+        """The senders, from their start until each has said that all it had has ended."""
+        options, processes = self._options, half_the_cores()
+        state = self._folders.state
+        async with (
+            running(addresses, state, self._codec, self._quality, processes) as senders,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(senders.finish())
+            await senders.attached()
+            if options.headless:
+                self._meter.begin("replaying", count_items(options.feed, options.limit))
+            self.viewer.enter("running")
+            await self._newsroom.replay(senders.pictures, senders.previews, senders.captions)
         self.viewer.enter("over")
+
+    async def _compare(self) -> None:
+        """Hold the newest posts against formats of the day, as many as there is time for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMPARE_SECONDS):
+                for post in filter(comparable, reversed(self._timeline.posts)):
+                    await self.viewer.comparer.finish(post.id)
 
     async def _finish(self) -> Summary:
         """Measure what was not measured yet, and write the report."""
@@ -233,14 +229,21 @@ class Demo:
             posts = self._timeline.posts
             self._meter.begin("drawing the report", len(posts))
             for post in posts:
-                with suppress(SidewireError):
-                    await self.viewer.overlays(post.id)
-                    await self.viewer.unguarded(post.id)
+                # The first in a decoder, the others in the lab.
+                drawing = (self.viewer.overlays, self.viewer.unguarded, self.viewer.preview_told)
+                await asyncio.gather(*(_drawn(draw, post) for draw in drawing))
                 self._meter.advance()
+            await self._compare()
             write_report(self._folders.gallery, self.viewer, summary)
         if summary.lost:
             raise SidewireError(f"{summary.lost} pictures have no end: please report this")
         return summary
+
+
+async def _drawn(draw: Callable[[str], Awaitable[object]], post: Post) -> None:
+    """What cannot be drawn is missing on the page."""
+    with suppress(SidewireError):
+        await draw(post.id)
 
 
 def pool_of(settings: ReceiveSettings) -> DecoderPool:
@@ -253,17 +256,6 @@ def pool_of(settings: ReceiveSettings) -> DecoderPool:
 def half_the_cores() -> int:
     """How many processes each end has, as both are on this machine."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
-
-
-async def until_attached(address: str) -> None:
-    """Wait until both senders stand at the receiver: what follows is not their start-up time."""
-    async with client_channel(address, ClientSecurity()) as channel:
-        control = control_pb2_grpc.ControlServiceStub(channel)
-        while True:
-            answer = await control.ListSessions(control_pb2.ListSessionsRequest())
-            if any(one.images.attached and one.captions.attached for one in answer.sessions):
-                return
-            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _run(
@@ -300,7 +292,7 @@ def run_demo(options: DemoOptions, say: Callable[[str], None], meter: Meter) -> 
             gallery.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SidewireError(f"cannot write a report to {gallery}: {error.strerror}") from None
-        meter.say("starting the receiver, its decoders and both senders")
+        meter.say("starting the receiver, its decoders and the senders")
         ray = connected("", NAMESPACE) if options.decoder == "ray" else nullcontext()
         try:
             with suppress(KeyboardInterrupt, asyncio.CancelledError), ray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.viewer.desk import Controls
+from receiver.viewer.gallery import FOLDERS
 from receiver.viewer.page import STATIC, render_page
 from receiver.viewer.viewer import Viewer
 from receiver.web import listening
@@ -31,8 +32,14 @@ __all__ = ["HOST", "create_app", "listen"]
 HOST = "127.0.0.1"
 #: Changes that come so close together are told in one go.
 GATHER_SECONDS = 0.1
-#: A comment after so long without news shows a proxy, and us, that the page is still there.
-SILENCE_SECONDS = 15.0
+#: After so long without news the state is told again: a proxy, the page and we see that all are still there,
+#: and the real rate falls where nothing comes.
+SILENCE_SECONDS = 5.0
+#: A browser that has lost us tries again after so long.
+RETRY_MS = 1000
+#: Of a stream as a file.
+MEDIA_TYPE = "application/octet-stream"
+Endpoint = Callable[[Request], Awaitable[Response]]
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -74,18 +81,20 @@ def create_app(viewer: Viewer) -> Starlette:
 
     async def told() -> AsyncIterator[str]:
         seen, timeline = -1, viewer.timeline
+        yield f"retry: {RETRY_MS}\n\n"
         while not timeline.closed:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await timeline.news(seen)
             except TimeoutError:
-                yield ": still here\n\n"
+                yield _event("state", viewer.state())
                 continue
             await asyncio.sleep(GATHER_SECONDS)
             # Before the posts are looked at: what changes meanwhile is told with the next news.
             before, seen = seen, timeline.version
-            yield _event("posts", [asdict(post) for post in timeline.since(before)])
+            # The state first: it says whether these are the posts of another run.
             yield _event("state", viewer.state())
+            yield _event("posts", [asdict(post) for post in timeline.since(before)])
 
     async def events(_: Request) -> StreamingResponse:
         headers = {"Cache-Control": "no-store"}
@@ -110,12 +119,26 @@ def create_app(viewer: Viewer) -> Starlette:
             return _problem(str(error), 500)
         return JSONResponse(asdict(found)) if found else _problem("no overlays of this post", 404)
 
-    async def unguarded(request: Request) -> Response:
-        try:
-            found = await viewer.unguarded(request.path_params["id"])
-        except SidewireError as error:
-            return _problem(str(error), 500)
-        return JSONResponse({"picture": found}) if found else _problem("no guard here", 404)
+    def picture(draw: Callable[[str], Awaitable[str]]) -> Endpoint:
+        async def drawn(request: Request) -> Response:
+            try:
+                found = await draw(request.path_params["id"])
+            except SidewireError as error:
+                return _problem(str(error), 500)
+            return JSONResponse({"picture": found}) if found else _problem("not to be had", 404)
+
+        return drawn
+
+    async def comparison(request: Request) -> Response:
+        if viewer.comparer.ask(request.path_params["id"]):
+            return JSONResponse({}, 202)  # what is found comes as news of the post
+        return _problem("no comparison of this post", 404)
+
+    async def stream(request: Request) -> Response:
+        found = viewer.timeline.stream(f"streams/{request.path_params['name']}")
+        if found is None:
+            return _problem("no such stream", 404)
+        return Response(found, media_type=MEDIA_TYPE)
 
     return Starlette(
         routes=[
@@ -123,11 +146,14 @@ def create_app(viewer: Viewer) -> Starlette:
             Route("/events", events),
             Route("/controls", controls, methods=["POST"]),
             Route("/posts/{id}/overlays", overlays, methods=["POST"]),
-            Route("/posts/{id}/unguarded", unguarded, methods=["POST"]),
+            Route("/posts/{id}/unguarded", picture(viewer.unguarded), methods=["POST"]),
+            Route("/posts/{id}/preview_told", picture(viewer.preview_told), methods=["POST"]),
+            Route("/posts/{id}/comparison", comparison, methods=["POST"]),
+            Route("/streams/{name}", stream),
             Mount("/static", StaticFiles(directory=STATIC)),
             *(
                 Mount(f"/{name}", StaticFiles(directory=_made(viewer.gallery / name)))
-                for name in ("pictures", "originals", "overlays")
+                for name in FOLDERS
             ),
         ],
         middleware=[

@@ -27,7 +27,7 @@ class Controls(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate: Rate = 1.0
+    rate: Rate = 0.5
     caption_delay: CaptionDelay = 2.0
     loss: Share = 0.0
     mismatch: Share = 0.0
@@ -40,6 +40,7 @@ class Sending(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     frames: int = 0
+    previews: int = 0
     captions: int = 0
 
 

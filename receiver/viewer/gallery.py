@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from receiver.sinks.staged import StagedSink
+from receiver.viewer.packets import frame_name
 from receiver.work import Delivery, Key
+from shared.wire.streams import is_of_previews
 
-__all__ = ["GallerySink", "picture_file"]
+__all__ = ["FOLDERS", "GallerySink", "picture_file"]
+
+#: Of the gallery, as far as pages load them.
+FOLDERS = ("pictures", "previews", "originals", "overlays", "rivals")
 
 
 def picture_file(key: Key, revision: int) -> str:
     """Path of a decoded picture in the gallery."""
-    return f"pictures/{key.epoch}-{key.seq}.r{revision}.png"
+    folder = "previews" if is_of_previews(key.stream_id) else "pictures"
+    return f"{folder}/{frame_name(key)}.r{revision}.png"
 
 
 class GallerySink(StagedSink):

@@ -1,29 +1,25 @@
-"""A process that measures pictures and decodes without the guard, so that torch stays out of the gateway's.
+"""A process that measures, draws and compares pictures: torch stays out of the gateway's.
 
-The viewer imports this module for its types, so torch waits until a process is a lab.
+The viewer imports this module for its types, so torch waits until a process is a lab. What that does is in
+:mod:`receiver.viewer.bench`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from shared.errors import SidewireError, reason_of
-from shared.pictures import picture_from_bytes
 from shared.workers import WorkerProcess
 
 if TYPE_CHECKING:
-    from shared.codecs import Decoder
+    from receiver.viewer.bench import Bench
 
-__all__ = ["Abilities", "Lab", "Measured", "build_lab"]
+__all__ = ["Abilities", "Draw", "Fit", "Found", "Lab", "Match", "Measure", "Measured", "build_lab"]
 
 #: It runs beside decoders that somebody waits for.
 NICE = 5
@@ -60,11 +56,48 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class WithoutGuard:
-    """Decode a container as if every caption were to be trusted."""
+class Draw:
+    """Decode a container with a caption; without ``guard`` as if every caption were to be trusted."""
 
     container: bytes
     caption: str
+    guard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a format of the day makes of a picture file in so many bytes.
+
+    Attributes:
+        baseline: its name.
+    """
+
+    original: bytes
+    baseline: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The bytes that a format of the day needs for a picture as near to the original as ``decoded``."""
+
+    original: bytes
+    baseline: str
+    decoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has found; see :class:`~receiver.viewer.rivals.Fitted`.
+
+    Attributes:
+        png: what a page shows of it.
+    """
+
+    png: bytes
+    bytes: int
+    quality: int
+    shrink: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +107,8 @@ class Refused:
     reason: str
 
 
-Request = Measure | WithoutGuard
-Answer = Measured | bytes | Refused
+Request = Measure | Draw | Fit | Match
+Answer = Measured | Found | bytes | Refused | None
 
 
 def build_lab(codec: str) -> tuple[Abilities, Callable[[Request], Answer]]:
@@ -87,33 +120,30 @@ def build_lab(codec: str) -> tuple[Abilities, Callable[[Request], Answer]]:
     os.nice(NICE)
     import torch  # noqa: PLC0415
 
+    from receiver.viewer.bench import Bench  # noqa: PLC0415
     from shared.codecs import StreamDecoder, load_decoder  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    unguarded = load_decoder(codec, guard=False)
-    guarded = isinstance(unguarded, StreamDecoder) and unguarded.guarded
-    return Abilities(text=unguarded.reads_text, guard=guarded), partial(_answer, unguarded)
+    decoder = load_decoder(codec)
+    guarded = isinstance(decoder, StreamDecoder) and decoder.guarded
+    return Abilities(text=decoder.reads_text, guard=guarded), partial(
+        _answer, Bench(codec, decoder)
+    )
 
 
-def _answer(decoder: Decoder, request: Request) -> Answer:
+def _answer(bench: Bench, request: Request) -> Answer:
     try:
-        if isinstance(request, Measure):
-            return _measured(request)
-        decoded = decoder.decode(request.container, request.caption)
-        file = io.BytesIO()
-        Image.fromarray(decoded.picture).save(file, "PNG", compress_level=1)
-        return file.getvalue()
+        match request:
+            case Measure():
+                return bench.measured(request)
+            case Draw():
+                return bench.drawn(request)
+            case Fit():
+                return bench.fitted(request)
+            case Match():
+                return bench.matched(request)
     except Exception as error:  # whatever this picture did, the next one is looked at
         return Refused(reason_of(error))
-
-
-def _measured(request: Measure) -> Measured:
-    from shared.metrics import ms_ssim, psnr  # noqa: PLC0415
-
-    original = picture_from_bytes(request.original)
-    decoded = picture_from_bytes(request.decoded)
-    decibels = psnr(original, decoded)
-    return Measured(decibels if math.isfinite(decibels) else None, ms_ssim(original, decoded))
 
 
 class Lab:
@@ -149,14 +179,34 @@ class Lab:
         assert isinstance(answer, Measured)
         return answer
 
-    async def without_guard(self, container: bytes, caption: str) -> bytes:
-        """PNG file of a stream decoded with a caption that is trusted fully.
+    async def draw(self, container: bytes, caption: str, *, guard: bool) -> bytes:
+        """PNG file of a stream decoded with a caption; without ``guard`` that is trusted fully.
 
         Raises:
             SidewireError: it cannot be decoded.
         """
-        answer = await self._ask(WithoutGuard(container, caption))
+        answer = await self._ask(Draw(container, caption, guard))
         assert isinstance(answer, bytes)
+        return answer
+
+    async def fit(self, original: bytes, baseline: str, limit: int) -> Found | None:
+        """The best that a format makes of a picture file in so many bytes; None where nothing fits.
+
+        Raises:
+            SidewireError: it cannot be searched.
+        """
+        answer = await self._ask(Fit(original, baseline, limit))
+        assert answer is None or isinstance(answer, Found)
+        return answer
+
+    async def match(self, original: bytes, baseline: str, decoded: bytes) -> Found | None:
+        """What a format needs for a picture as good as ``decoded``; None where it cannot be had.
+
+        Raises:
+            SidewireError: it cannot be searched.
+        """
+        answer = await self._ask(Match(original, baseline, decoded))
+        assert answer is None or isinstance(answer, Found)
         return answer
 
     async def _ask(self, request: Request) -> Answer:

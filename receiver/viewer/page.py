@@ -11,8 +11,22 @@ import jinja2
 __all__ = ["ASSETS", "STATIC", "render_page"]
 
 STATIC = Path(__file__).parent / "static"
-#: What the page loads beside its pictures: classic scripts, as browsers load no modules from disk.
-ASSETS = ("mark.svg", "viewer.css", "compare.js", "posts.js", "page.js")
+#: What the page loads beside its pictures, in order: classic scripts, as browsers load no modules from disk.
+ASSETS = (
+    "mark.svg",
+    "viewer.css",
+    "elements.js",
+    "wording.js",
+    "compare.js",
+    "bars.js",
+    "sent.js",
+    "card.js",
+    "feed.js",
+    "counters.js",
+    "controls.js",
+    "connection.js",
+    "page.js",
+)
 
 
 def render_page(mode: Literal["live", "report"], data: dict[str, Any]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from receiver.viewer.gallery import picture_file
-from receiver.work import Caption, End, Key
-from shared.bitstream.container import Container
-from shared.systems.catalogue import stream_name
+from receiver.viewer.packets import Packet, caption_packet, frame_packet
+from receiver.viewer.rivals import Comparison
+from receiver.work import Caption, End
 from shared.wire.v1.types_pb2 import Disposition
 
-__all__ = ["Origin", "Overlays", "Post", "Shown", "first_post", "post_id", "with_end"]
+__all__ = ["Origin", "Overlays", "Post", "Shown", "new_post", "with_end", "with_preview"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,7 @@ class Origin:
 
     Attributes:
         picture: file in the gallery; empty where the feed's picture cannot be read.
+        picture_bytes: of the feed's own file.
         sent_at, caption_sent_at: seconds of the clock of :class:`~receiver.viewer.timeline.Timeline`.
         words: "own", "other" where another picture's were sent, "lost" where none are sent,
             "none" where the feed has none.
@@ -31,6 +31,7 @@ class Origin:
     sent_at: float
     words: str
     caption_sent_at: float | None = None
+    picture_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,18 @@ class Post:
     """What is known of one picture.
 
     Attributes:
-        at: wall clock, in seconds, when it first ended.
-        original, words: as in :class:`Origin`; empty where nobody knows.
+        id: names the post on its page; one page shows one stream, in one epoch.
+        at: wall clock, in seconds, when its preview or itself first ended.
+        original, original_bytes, words: as in :class:`Origin`; empty where nobody knows.
         language: BCP 47 tag that came with the caption; empty where unknown.
+        preview: of a stream of previews, under the same number.
+        preview_told: file in the gallery, the preview's bytes drawn with the caption.
         first, refined: without text, and with its caption.
         unguarded: file in the gallery, decoded as if the guard trusted the caption fully.
+        comparison: with formats of the day; None until somebody asks.
         reason: why there is no picture; empty where there is one.
-        dispositions: of its ends, in their order.
+        dispositions: of its ends, in their order, without its preview's.
+        sent: what came of it, in that order.
     """
 
     id: str
@@ -92,26 +98,37 @@ class Post:
     at: float
     source: str = ""
     original: str = ""
+    original_bytes: int = 0
     words: str = ""
     codec: str = ""
     quality: int = 0
     width: int = 0
     height: int = 0
     picture_bytes: int = 0
+    preview_bytes: int = 0
     caption: str = ""
     language: str = ""
     caption_bytes: int = 0
+    preview: Shown | None = None
+    preview_told: str = ""
     first: Shown | None = None
     refined: Shown | None = None
     overlays: Overlays | None = None
     unguarded: str = ""
+    comparison: Comparison | None = None
     reason: str = ""
     dispositions: tuple[str, ...] = ()
+    sent: tuple[Packet, ...] = ()
 
     @property
     def final(self) -> Shown | None:
-        """The picture to show."""
+        """The picture to show; none while only the preview is there."""
         return self.refined or self.first
+
+    @property
+    def settled(self) -> bool:
+        """No better picture will come, as far as anybody knows."""
+        return self.refined is not None or self.words in ("lost", "none")
 
     @property
     def pixels(self) -> int:
@@ -119,57 +136,79 @@ class Post:
         return self.width * self.height
 
 
-def post_id(key: Key) -> str:
-    """Names a post on its page; one page shows one stream."""
-    return f"{key.epoch}-{key.seq}"
-
-
-def first_post(end: End, origin: Origin | None, at: float) -> Post:
-    """The post that a frame's first end begins."""
+def new_post(end: End, origin: Origin | None, at: float) -> Post:
+    """The post that the first end of a picture, or of its preview, begins."""
     name = end.frame.name if end.frame else ""
-    post = Post(id=post_id(end.key), number=end.key.seq, name=name, at=at)
-    if origin is not None:
-        post = replace(post, source=origin.source, original=origin.picture, words=origin.words)
-    if end.picture_made and end.frame:
-        header = Container.from_bytes(end.frame.container).header
-        post = replace(
-            post,
-            codec=stream_name(header.codec_id),
-            quality=header.quality,
-            width=header.width,
-            height=header.height,
-            picture_bytes=len(end.frame.container),
-        )
-    return post
+    post = Post(id=str(end.key.seq), number=end.key.seq, name=name, at=at)
+    if origin is None:
+        return post
+    return replace(
+        post,
+        source=origin.source,
+        original=origin.picture,
+        original_bytes=origin.picture_bytes,
+        words=origin.words,
+    )
+
+
+def _shown(end: End, after_ms: float | None) -> Shown:
+    disposition = Disposition.Name(end.disposition).removeprefix("DISPOSITION_")
+    return Shown(end.revision, disposition, picture_file(end.key, end.revision), after_ms)
+
+
+def with_preview(post: Post, end: End, after_ms: float | None) -> Post:
+    """The post after its preview has ended with a picture."""
+    assert end.frame is not None
+    packet = frame_packet(end.frame)
+    return replace(
+        post,
+        preview=_shown(end, after_ms),
+        preview_bytes=packet.bytes,
+        width=packet.width,
+        height=packet.height,
+        sent=(*post.sent, packet),
+    )
 
 
 def with_end(post: Post, end: End, after_ms: float | None) -> Post:
-    """The post after one more end of its key."""
-    disposition = Disposition.Name(end.disposition).removeprefix("DISPOSITION_")
-    post = replace(post, dispositions=(*post.dispositions, disposition))
+    """The post after one more end of its picture's key."""
+    shown = _shown(end, after_ms)
+    post = replace(post, dispositions=(*post.dispositions, shown.disposition))
     if end.words_beside and end.caption is not None and post.refined is None:
-        return replace(post, **_words_of(end.caption))
+        return _with_words(post, end.caption)
     if not end.picture_made:
-        return replace(post, reason=end.reason or disposition) if end.frame_ended else post
-    shown = Shown(end.revision, disposition, picture_file(end.key, end.revision), after_ms)
+        reason = end.reason or shown.disposition
+        return replace(post, reason=reason) if end.frame_ended else post
+    if end.frame_ended and end.frame is not None:
+        post = _with_picture(post, frame_packet(end.frame))
     caption = end.caption
     if caption is None or not caption.text:
         return replace(post, first=shown)
     if post.refined is not None and post.refined.revision > shown.revision:
         return post
+    post = replace(post, refined=shown, overlays=None, unguarded="", preview_told="")
+    return _with_words(post, caption)
+
+
+def _with_words(post: Post, caption: Caption) -> Post:
+    """A post that says its caption, which has come."""
+    packet = caption_packet(caption)
     return replace(
         post,
-        refined=shown,
-        overlays=None,
-        unguarded="",
-        **_words_of(caption),
+        caption=caption.text or "",
+        language=caption.language,
+        caption_bytes=packet.bytes,
+        sent=(*post.sent, packet),
     )
 
 
-def _words_of(caption: Caption) -> dict[str, Any]:
-    """A post's fields that say a caption."""
-    return {
-        "caption": caption.text or "",
-        "language": caption.language,
-        "caption_bytes": caption.held_bytes,
-    }
+def _with_picture(post: Post, packet: Packet) -> Post:
+    return replace(
+        post,
+        codec=packet.codec,
+        quality=packet.level,
+        width=packet.width,
+        height=packet.height,
+        picture_bytes=packet.bytes,
+        sent=(*post.sent, packet),
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from receiver.observer import Observer
-from receiver.viewer.posts import Origin, Post, first_post, post_id, with_end
+from receiver.viewer.packets import stream_file
+from receiver.viewer.posts import Origin, Post, new_post, with_end, with_preview
 from receiver.work import End
+from shared.wire.streams import is_of_previews
 
 __all__ = ["Timeline"]
 
@@ -37,7 +39,10 @@ class Timeline(Observer):
         self._forget = forget
         self._now = now
         self._posts: dict[str, Post] = {}
-        self._containers: dict[str, bytes] = {}
+        #: By post and :func:`~receiver.viewer.packets.stream_file`.
+        self._containers: dict[str, dict[str, bytes]] = {}
+        #: Number below which posts have gone.
+        self._oldest = 0
         self._changed: dict[str, int] = {}
         #: Rises with every change, also of what is told beside the posts.
         self.version = 0
@@ -46,18 +51,31 @@ class Timeline(Observer):
 
     def ended(self, end: End) -> None:
         """A fact is in the ledger: see :class:`Observer`."""
-        id, origin = post_id(end.key), self._origin(end.key.seq)
-        post = self._posts.get(id)
+        origin = self._origin(end.key.seq)
+        after_ms = self._after_ms(end, origin)
+        if is_of_previews(end.key.stream_id):
+            self._preview_ended(end, origin, after_ms)
+            return
+        post = self._posts.get(str(end.key.seq))
         if post is None:
-            if (
-                not end.frame_ended
-            ):  # a caption of a post that has gone, or of a picture still to come
+            if not end.frame_ended:  # a caption of a post that has gone, or of a picture to come
                 self.wake()
                 return
-            post = first_post(end, origin, time.time())
-            if end.picture_made and end.frame:
-                self._containers[id] = end.frame.container
-        self.put(with_end(post, end, self._after_ms(end, origin)))
+            post = new_post(end, origin, time.time())
+        self._put(with_end(post, end, after_ms), end)
+
+    def _preview_ended(self, end: End, origin: Origin | None, after_ms: float | None) -> None:
+        # What cannot be a preview cannot be a picture either, and then that one says why.
+        if not end.picture_made or end.key.seq < self._oldest:
+            self.wake()
+            return
+        post = self._posts.get(str(end.key.seq)) or new_post(end, origin, time.time())
+        self._put(with_preview(post, end, after_ms), end)
+
+    def _put(self, post: Post, end: End) -> None:
+        if end.picture_made and end.frame_ended and end.frame:
+            self._containers.setdefault(post.id, {})[stream_file(end.key)] = end.frame.container
+        self.put(post)
 
     def _after_ms(self, end: End, origin: Origin | None) -> float | None:
         if origin is None:
@@ -72,6 +90,7 @@ class Timeline(Observer):
             gone = self._posts.pop(next(iter(self._posts)))
             self._changed.pop(gone.id, None)
             self._containers.pop(gone.id, None)
+            self._oldest = max(self._oldest, gone.number + 1)
             self._forget(gone)
         self.wake()
         if post.id in self._posts:
@@ -87,9 +106,20 @@ class Timeline(Observer):
         """A post by its id."""
         return self._posts.get(id)
 
-    def container(self, id: str) -> bytes | None:
-        """The stream of a post's picture."""
-        return self._containers.get(id)
+    def streams(self, id: str) -> Mapping[str, bytes]:
+        """The containers of a post's picture and preview, by the files that they are offered as."""
+        return self._containers.get(id, {})
+
+    def stream(self, file: str) -> bytes | None:
+        """The container that is offered as this file."""
+        return next((one[file] for one in self._containers.values() if file in one), None)
+
+    def container(self, id: str, what: str = "picture") -> bytes | None:
+        """The stream of a post's picture, or of its preview."""
+        post = self._posts.get(id)
+        packets = post.sent if post else ()
+        file = next((one.file for one in packets if one.what == what), "")
+        return self.streams(id).get(file)
 
     @property
     def posts(self) -> Sequence[Post]:

@@ -1,18 +1,22 @@
-"""The viewer at work: counts, measures, renders overlays, and tells pages."""
+"""The viewer at work: counts, measures, renders what is asked for, and tells pages."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from receiver.decoders.interface import DecoderPool, InspectingPool, Inspection
+from receiver.viewer.comparing import Comparer
 from receiver.viewer.desk import Desk
 from receiver.viewer.facts import Facts, read_facts
 from receiver.viewer.lab import Abilities, Lab, Measured
 from receiver.viewer.overlays import overlay_png
+from receiver.viewer.pace import Pace
 from receiver.viewer.posts import Overlays, Post, Shown
 from receiver.viewer.timeline import Timeline
 from shared.errors import SidewireError
@@ -24,14 +28,15 @@ log = logging.getLogger("sidewire.viewer")
 
 OVERLAYS = "overlays"
 Phase = Literal["starting", "running", "over"]
-Side = Literal["refined", "first"]
-SIDES: tuple[Side, Side] = ("refined", "first")
+Side = Literal["refined", "first", "preview"]
+SIDES: tuple[Side, ...] = ("refined", "first", "preview")
 
 
 class Viewer:
     """Everything behind the page but HTTP.
 
     Args:
+        stream: id of the stream of pictures that is shown; their previews come on the one beside it.
         gallery: folder of the pictures, which the receiver's :class:`GallerySink` writes to.
         ledger: the receiver's database.
         pool: the receiver's decoders.
@@ -39,6 +44,7 @@ class Viewer:
 
     def __init__(
         self,
+        stream: str,
         gallery: Path,
         ledger: Path,
         timeline: Timeline,
@@ -46,6 +52,9 @@ class Viewer:
         lab: Lab,
         pool: DecoderPool,
     ) -> None:
+        #: Tells this run's posts from those of another on the same address.
+        self.run_id = secrets.token_hex(8)
+        self.stream = stream
         self.gallery = gallery
         self.timeline = timeline
         self.desk = desk
@@ -55,7 +64,9 @@ class Viewer:
         self._ledger = ledger
         self._lab = lab
         self._pool = pool
-        self._unmeasurable: set[tuple[str, int]] = set()
+        self._pace = Pace()
+        self._unmeasurable: set[tuple[str, Side, int]] = set()
+        self.comparer = Comparer(gallery, timeline, lab)
         (gallery / OVERLAYS).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -68,7 +79,9 @@ class Viewer:
     def state(self) -> dict[str, Any]:
         """Counters and controls, for the page."""
         return {
+            "run": self.run_id,
             "phase": self.phase,
+            "real_rate": self._pace.rate(time.monotonic()),
             "facts": asdict(self.facts),
             "sending": self.desk.sending.model_dump(),
             "lost": self.lost,
@@ -78,8 +91,11 @@ class Viewer:
 
     @property
     def lost(self) -> int:
-        """Pictures that will never end: none before all is over, as the senders still have them."""
-        return self.desk.sending.frames - self.facts.frames if self.phase == "over" else 0
+        """Pictures and previews that will never end: none before all is over, as senders have them."""
+        if self.phase != "over":
+            return 0
+        sending, facts = self.desk.sending, self.facts
+        return sending.frames - facts.frames + sending.previews - facts.previews_ended
 
     @property
     def pending(self) -> int:
@@ -95,18 +111,21 @@ class Viewer:
 
     def count(self) -> None:
         """Read the facts again."""
-        facts = read_facts(self._ledger) if self._ledger.exists() else Facts()
+        facts = read_facts(self._ledger, self.stream) if self._ledger.exists() else Facts()
+        self._pace.note(facts.frames, time.monotonic())
         if facts != self.facts:
             self.facts = facts
             self.timeline.wake()
 
     # What goes on behind
 
-    async def run(self) -> None:
-        """Count and measure until cancelled."""
+    async def run(self, *, comparing: bool) -> None:
+        """Count and measure until cancelled; ``comparing`` also holds posts against formats of the day."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._count())
             group.create_task(self._measure_all())
+            if comparing:
+                group.create_task(self.comparer.run())
 
     async def _count(self) -> None:
         seen = 0
@@ -134,7 +153,7 @@ class Viewer:
                 shown: Shown | None = getattr(post, side)
                 if shown is None or shown.psnr is not None or not post.original:
                     continue
-                if (post.id, shown.revision) not in self._unmeasurable:
+                if (post.id, side, shown.revision) not in self._unmeasurable:
                     return post, side
         return None
 
@@ -148,7 +167,7 @@ class Viewer:
             log.warning("%s cannot be measured: %s", post.name, error)
             measured = Measured(None, None)
         if measured.psnr is None:
-            self._unmeasurable.add((post.id, shown.revision))
+            self._unmeasurable.add((post.id, side, shown.revision))
         now = self.timeline.get(post.id)
         if now is not None and getattr(now, side).revision == shown.revision:
             better = replace(shown, psnr=measured.psnr, ms_ssim=measured.ms_ssim)
@@ -200,13 +219,32 @@ class Viewer:
             SidewireError: its stream cannot be decoded.
         """
         post = self.timeline.get(id)
-        if post is None or post.refined is None or not self.abilities.guard:
+        if post is None or not self.abilities.guard:
             return ""
-        container = self.timeline.container(id)
-        if not post.unguarded and container is not None:
-            name = f"{OVERLAYS}/{post.id}.r{post.refined.revision}.unguarded.png"
-            png = await self._lab.without_guard(container, post.caption)
-            write_atomically(self.gallery / name, png)
-            self.timeline.change(id, unguarded=name)
-            return name
-        return post.unguarded
+        return post.unguarded or await self._drawn(post, "picture", guard=False)
+
+    async def preview_told(self, id: str) -> str:
+        """File of a post's preview drawn with the caption, now that it is there; empty where there is none.
+
+        Raises:
+            SidewireError: its stream cannot be decoded.
+        """
+        post = self.timeline.get(id)
+        if post is None or not self.abilities.text:
+            return ""
+        return post.preview_told or await self._drawn(post, "preview", guard=True)
+
+    async def _drawn(self, post: Post, what: str, *, guard: bool) -> str:
+        container = self.timeline.container(post.id, what)
+        if post.refined is None or container is None:
+            return ""
+        name, field = (
+            (f"r{post.refined.revision}.preview.png", "preview_told")
+            if guard
+            else (f"r{post.refined.revision}.unguarded.png", "unguarded")
+        )
+        name = f"{OVERLAYS}/{post.id}.{name}"
+        png = await self._lab.draw(container, post.caption, guard=guard)
+        write_atomically(self.gallery / name, png)
+        self.timeline.change(post.id, **{field: name})
+        return name

@@ -26,7 +26,7 @@ from shared.latents.interface import ROUNDING
 from shared.pictures import Picture
 from shared.systems.catalogue import decoders_of, stream_name
 
-__all__ = ["MEDIA_TYPE", "Preview", "blob_of", "picture_of", "preview"]
+__all__ = ["MEDIA_TYPE", "Preview", "blob_of", "picture_of", "preview", "preview_with"]
 
 MEDIA_TYPE = "image/vnd.sidewire"
 #: Level that is tried first: most previews are asked for in 28 to 100 bytes.
@@ -71,6 +71,15 @@ def preview(picture: Picture, limit: int, codec: str = "base") -> Preview:
     encoder = get_codec(codec).encoder
     if not isinstance(encoder, LatentEncoder):
         raise UnknownCodecError(f"{codec} makes no previews: it has no ladder of levels")
+    return preview_with(encoder, picture, limit)
+
+
+def preview_with(encoder: LatentEncoder, picture: Picture, limit: int) -> Preview:
+    """The same with an encoder at hand.
+
+    Raises:
+        SizeError, PictureError, LimitError: as :func:`preview`.
+    """
     levels = encoder.terms.ladder.previews
     encode = partial(encoder.encode_at, picture)
     try:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from shared.pictures import Picture
 
-__all__ = ["ms_ssim", "ms_ssim_db", "psnr", "ssimulacra2"]
+__all__ = ["luma", "ms_ssim", "ms_ssim_db", "psnr", "ssimulacra2"]
 
 #: Four halvings must leave more than the 11-pixel window's reach.
 MS_SSIM_SMALLEST_SIDE = 161
@@ -37,12 +37,17 @@ def psnr(a: Picture, b: Picture) -> float:
     return float(10 * np.log10(255**2 / error)) if error else math.inf
 
 
+def luma(picture: Picture) -> Picture:
+    """Its brightness (BT.601) as the only channel, (H, W, 1): measured in a third of the time."""
+    return np.asarray(Image.fromarray(picture).convert("L"))[..., None]
+
+
 def _to_tensor(picture: Picture) -> Tensor:
     return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]
 
 
 def ms_ssim(a: Picture, b: Picture) -> float | None:
-    """Multi-scale SSIM of five scales, 0..1, mean over the channels.
+    """Multi-scale SSIM of five scales, 0..1, mean over the channels, of which there may be one.
 
     Returns:
         None where a side is under 161 pixels: the fifth scale does not fit.

@@ -1,18 +1,6 @@
 "use strict";
 /* Two pictures over each other with a slider between them, and perhaps a map over both. */
 
-const sidewire = {};
-
-sidewire.element = (tag, options = {}, ...children) => {
-  const made = document.createElement(tag);
-  const { className, text, ...attributes } = options;
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
 sidewire.Stage = class {
   constructor(width, height) {
     const element = sidewire.element;
@@ -26,6 +14,7 @@ sidewire.Stage = class {
     this.node = element("div", { className: "stage single" }, this.under, this.over, this.map,
       this.left, this.right, this.slider, element("div", { className: "handle" }));
     this.node.style.aspectRatio = `${width} / ${height}`;
+    this.node.style.setProperty("--ratio", String(width / height));
     this.slider.addEventListener("input", () => { this.moved = true; this.cut(Number(this.slider.value)); });
     this.moved = false;
   }
@@ -48,18 +37,18 @@ sidewire.Stage = class {
     put(this.over, right.picture);
     this.right.textContent = right.tag;
     this.slider.setAttribute("aria-label", `How much of "${left.tag}" is shown beside "${right.tag}"`);
-    if (sweep) this.sweep(); else this.cut(this.moved ? Number(this.slider.value) : 50);
+    if (sweep) this.sweep(); else this.cut(this.moved ? Number(this.slider.value) : sidewire.Stage.REST);
   }
 
   async sweep() {
     this.moved = false;
     await this.over.decode().catch(() => {});
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) { this.cut(50); return; }
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) { this.cut(sidewire.Stage.REST); return; }
     const began = performance.now();
     const step = (now) => {
       const share = Math.min(1, (now - began) / 900);
       if (this.moved) return;
-      this.cut(100 - 50 * (1 - (1 - share) ** 3));
+      this.cut(100 - (100 - sidewire.Stage.REST) * (1 - (1 - share) ** 3));
       if (share < 1) requestAnimationFrame(step);
     };
     this.cut(100);
@@ -72,3 +61,6 @@ sidewire.Stage = class {
     if (file) this.map.src = file; else this.map.removeAttribute("src");
   }
 };
+
+/* Where the slider stands until somebody moves it. */
+sidewire.Stage.REST = 50;
