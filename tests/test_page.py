@@ -210,7 +210,7 @@ def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
     before = page.locator("article").first.get_attribute("id")
     newer = page.locator("#newer")
     expect(newer).to_be_visible(timeout=PATIENCE_MS)
-    expect(newer).to_have_text(re.compile(r"^[2-9]\d* new posts$"), timeout=PATIENCE_MS)
+    expect(newer).to_have_text(re.compile(r"^\d+ new posts?$"), timeout=PATIENCE_MS)
     assert page.locator("article").first.get_attribute("id") == before
     newer.click()
     expect(newer).to_be_hidden()

@@ -20,7 +20,10 @@ sidewire.Sent = class {
 
   update(post) {
     this.post = post;
-    this.packets.replaceChildren(...post.sent.map((packet) => this.packet(packet)));
+    // In the order of the steps: a preview on a stream of its own may come behind its picture.
+    const steps = ["preview", "picture", "caption"];
+    const ordered = [...post.sent].sort((one, other) => steps.indexOf(one.what) - steps.indexOf(other.what));
+    this.packets.replaceChildren(...ordered.map((packet) => this.packet(packet)));
     this.showTools();
     this.showMeasures();
   }
