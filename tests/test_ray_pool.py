@@ -70,7 +70,7 @@ def ray_cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def blob(kodak: dict[str, Picture]) -> bytes:
     """A stream that several generators decode."""
-    return get_codec("none").encode(kodak["kodim07"][:192, :256], 1).blob
+    return get_codec("none").encode(kodak["kodim07"][:192, :256], 13).blob
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "newer"
     bundle = load_bundle(shipped_bundle("none"))
     assert isinstance(bundle.manifest, Manifest)
-    last = "g_s.body.13.0.bias"
+    last = "g_s.body.14.0.bias"
     tensors = bundle.tensors | {last: bundle.tensors[last] + 0.1}
     save_bundle(folder, bundle.manifest, tensors)
     return folder
@@ -88,7 +88,7 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long(kodak: dict[str, Picture]) -> bytes:
     """A stream that takes its decoder a while."""
-    return get_codec("none").encode(kodak["kodim07"], 3).blob
+    return get_codec("none").encode(kodak["kodim07"], 13).blob
 
 
 def task(blob: bytes, name: str = "photo", seq: int = 0, words: str | None = None) -> DecodeTask:
@@ -438,7 +438,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for seq in range(PICTURES):
         picture = np.full((16, FIRST_WIDTH + seq, 3), seq, np.uint8)
-        container = get_codec("none").encode(picture, 0).blob
+        container = get_codec("none").encode(picture, 11).blob
         rows.append({"id": f"frame-{seq}", "image": container, "captions": [words(seq).text]})
     path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
