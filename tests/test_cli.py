@@ -97,9 +97,11 @@ def test_a_preview_travels_as_text(files: Path, tmp_path: Path) -> None:
 def test_a_caption_changes_the_picture_that_is_decoded(files: Path, tmp_path: Path) -> None:
     stream, words = tmp_path / "photo.swi", "Two parrots, one red and one blue."
     said = json.loads(
-        sidewire("encode", files / "photo.png", stream, "--codec", "ssa", "--json").stdout
+        sidewire(
+            "encode", files / "photo.png", stream, "--codec", "ssa", "-q", "5", "--json"
+        ).stdout
     )
-    assert said["quality"] == 13
+    assert said["quality"] == 5
     pictures = []
     for options in ([], ["--caption", words], ["--codec", "none", "--caption", words]):
         out = tmp_path / f"{len(pictures)}.png"

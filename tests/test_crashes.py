@@ -256,9 +256,11 @@ def test_the_judge_sees(
 ) -> None:
     ledger = tmp_path / "ledger.sqlite"
     with closing(sqlite3.connect(ledger)) as database, database:
-        database.execute("CREATE TABLE ends (epoch, seq, revision, disposition, frame_ended)")
+        database.execute(
+            "CREATE TABLE ends (epoch, seq, revision, disposition, frame_ended, reason)"
+        )
         rows = [
             (*one.key, Disposition.Value(f"DISPOSITION_{one.disposition}"), True) for one in SOUND
         ]
-        database.executemany("INSERT INTO ends VALUES (?,?,?,?,?)", rows)
+        database.executemany("INSERT INTO ends VALUES (?,?,?,?,?,'')", rows)
     assert judge(came_out, ledger, 2, as_sent(SMALL)).flaws == flaws
