@@ -12,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shared.bundle import shipped_bundle
 from shared.codecs.parts import Pass
-from shared.matcher_bundle import load_matcher
 from shared.networks.precision import default_device
 from shared.networks.stages import Conditioning, SynthesisTransform
 from shared.networks.transforms import Synthesis
@@ -78,8 +76,7 @@ class GeneratorRun(Run[Steps]):
         batches = {1: recipe.batch, **dict.fromkeys((2, 4), recipe.copy_batch)}
         sides = dict.fromkeys((1, 2, 4), recipe.side)
         self.groups = groups_of(self.parts.ladder.scales, batches, sides)
-        features, _ = load_matcher(shipped_bundle(recipe.features))
-        self.features = Features(1.0, features.to(self.device))
+        self.features = Features.shipped(1.0, recipe.features, self.device)
         self.reference = self._reference()
         self.average = Average(self.parts.g_s, recipe.average)
         width = self.parts.text_width

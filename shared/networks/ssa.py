@@ -42,7 +42,7 @@ HEADS, HEAD_WIDTH = 4, 24
 
 
 class WordAttention(nn.Module):
-    """What each place of features (B, C, H, W) hears of the words: (B, hidden, H, W).
+    """What each place of normalised features (B, C, H, W) hears of the words: (B, hidden, H, W).
 
     Queries come from the features, keys and values from the words; beside them always stands a learned
     "nothing was said", which is all that is heard of no text.
@@ -51,7 +51,6 @@ class WordAttention(nn.Module):
     def __init__(self, channels: int, token_width: int, hidden: int) -> None:
         super().__init__()
         inner = HEADS * HEAD_WIDTH
-        self.norm = ChannelNorm(channels, affine=False)
         self.query = nn.Conv2d(channels, inner, 1)
         self.key = nn.Linear(token_width, inner)
         self.value = nn.Linear(token_width, inner)
@@ -63,7 +62,7 @@ class WordAttention(nn.Module):
         assert given.tokens is not None
         assert given.mask is not None
         count, _, height, width = y.shape
-        query = self.query(self.norm(y))
+        query = self.query(y)
         # Queries may be bfloat16 on a processor, where linear layers stay in float32.
         key, value = (
             torch.cat([nothing.expand(count, 1, -1).to(query.dtype), said.to(query.dtype)], 1)
@@ -138,14 +137,15 @@ class SemanticSpatialBlock(Conditioner):
         Trust goes in a straight line from what no text gives to what the text gives.
         """
         mask: Tensor = self.mask_predictor(y)
-        change = self._change(y, given)
+        norm = self.norm(y)
+        change = self._change(norm, given)
         if given.trust is not None:
-            silent = self._change(y, given.silence)
+            silent = self._change(norm, given.silence)
             change = torch.lerp(silent, change, given.trust[:, None, None, None].to(change.dtype))
         return y + mask * change, mask
 
-    def _change(self, y: Tensor, given: Conditioning) -> Tensor:
+    def _change(self, norm: Tensor, given: Conditioning) -> Tensor:
         """``gamma * norm(y) + beta``."""
-        heard = None if self.words is None else self.words(y, given)
-        gamma, beta = self.gamma(given, heard).to(y.dtype), self.beta(given, heard).to(y.dtype)
-        return torch.addcmul(beta, gamma, self.norm(y))
+        heard = None if self.words is None else self.words(norm, given)
+        gamma, beta = self.gamma(given, heard), self.beta(given, heard)
+        return torch.addcmul(beta.to(norm.dtype), gamma.to(norm.dtype), norm)

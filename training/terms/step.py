@@ -71,13 +71,6 @@ class Batch:
         repeated = self._mapped(lambda tensor: tensor.repeat(count, *[1] * (tensor.ndim - 1)))
         return replace(repeated, quality=torch.tensor(levels, device=self.x.device))
 
-    @property
-    def silent(self) -> Batch:
-        """The same pictures without words."""
-        assert self.text is not None
-        mask = None if self.mask is None else torch.zeros_like(self.mask)
-        return replace(self, text=torch.zeros_like(self.text), mask=mask)
-
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(self, **{name: change(value) for name, value in self.tensors.items()})  # type: ignore[arg-type]
 
