@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from training.fresh import fresh_parts
 from training.frozen_stream import padded, received
 from training.groups import APART, Group, Steps, groups_of, over_batches_moves, step_recorder
 from training.muon import muon_and_adamw
+from training.reference import Measure, reference
 from training.run import Average, Learner, Phase, Run, rise_and_fall
 from training.terms.adversarial import Fool, adversarial_moves, discriminator_learner
 from training.terms.features import Features
@@ -99,7 +100,7 @@ class GeneratorRun(Run[Steps]):
 
     # -- the objective --------------------------------------------------------------------------
 
-    def _measures(self) -> dict[str, tuple[float, Callable[[Step], Tensor]]]:
+    def _measures(self) -> dict[str, tuple[float, Measure]]:
         """Weights and measures of pictures, by name."""
         recipe = self.recipe
         return {
@@ -111,22 +112,15 @@ class GeneratorRun(Run[Steps]):
             "viewers": (recipe.viewers_weight, viewers_faults),
         }
 
-    @torch.no_grad()
     def _reference(self) -> dict[str, Tensor]:
         """Means (levels,) of each measure over pictures as the stream's own synthesis paints them."""
-        found = {name: torch.zeros(self.parts.levels) for name in self._measures()}
-        counts = torch.zeros(self.parts.levels)
-        for number in range(REFERENCE_STEPS):
-            for group in self.groups:
-                batch = self.batch(number, group)
-                step = Step(
-                    number, batch, lambda b: self.generate(self.parts.g_s, b, None), learns=False
-                )
-                level = batch.quality.cpu()
-                counts.index_add_(0, level, torch.ones(len(level)))
-                for name, (_, measure) in self._measures().items():
-                    found[name].index_add_(0, level, measure(step).float().cpu())
-        return {name: total / counts for name, total in found.items()}
+        measures = {name: measure for name, (_, measure) in self._measures().items()}
+        steps = (
+            Step(number, batch, lambda b: self.generate(self.parts.g_s, b, None), learns=False)
+            for number in range(REFERENCE_STEPS)
+            for batch in (self.batch(number, group) for group in self.groups)
+        )
+        return reference(self.parts.levels, measures, steps)
 
     def _terms(self) -> list[Term]:
         measured: list[Term] = [
@@ -242,8 +236,8 @@ class GeneratorRun(Run[Steps]):
                 lacks += [self.features.distances(one).sum() for one in (heard, misled)]
                 sums += torch.stack(lacks)
             values = dict(zip(names, (sums / count).tolist(), strict=True))
-            for name, reference in self.reference.items():
-                found[name].append(values[name] / float(reference[level]))
+            for name, unit in self.reference.items():
+                found[name].append(values[name] / float(unit[level]))
             for name in ("own", "wrong"):
                 found[name].append(values[name] / values["features"])
         return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shared.codecs.parts import Parts, Pass
 from shared.latents.hyperprior import Hyperprior
@@ -23,13 +23,16 @@ from training.fresh import fresh_parts
 from training.groups import APART, Group, groups_of, over_batches_moves, step_recorder
 from training.integers import Integers, IntegerStep
 from training.muon import Muon, matrices_of
+from training.reference import Measure, reference
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.terms.adversarial import Fool, adversarial_moves, discriminator_learner
 from training.terms.features import Features
-from training.terms.mse import Mse, psnr
+from training.terms.image_text import embedding_distances
+from training.terms.matching import confusions
+from training.terms.mse import Mse, psnr, squared_error
 from training.terms.rate import Rate
 from training.terms.similarity import Similarity
-from training.terms.step import Batch, Step, Term, sum_of
+from training.terms.step import Batch, ByLevel, Step, Term, sum_of
 
 if TYPE_CHECKING:
     from training.recipes.rate_distortion import RateDistortion
@@ -38,6 +41,8 @@ __all__ = ["RateDistortionRun"]
 
 #: The linear path of each transform, by the name of its module.
 LINEAR_PATHS = {"g_a": "project", "g_s": "expand"}
+#: Steps whose pictures say what the stream lacks where a run begins.
+REFERENCE_STEPS = 6
 
 
 class RateDistortionRun(Run[Any]):
@@ -124,7 +129,37 @@ class RateDistortionRun(Run[Any]):
         terms: list[Term] = [Rate(weights), Mse(distortion)]
         if recipe.similarity_weight:
             terms.append(Similarity(recipe.similarity_weight * distortion))
+        if recipe.shares:
+            terms += self._shares(255**2 * distortion)
         return terms
+
+    def _shares(self, distortion: Tensor) -> list[Term]:
+        """Terms beside the squared error, in units of what it has where the run begins.
+
+        Args:
+            distortion: (levels,) weights of the squared error of pictures in 0..1.
+        """
+        matcher = Features.shipped(1.0, self.recipe.features, self.device)
+        measures: dict[str, Measure] = {
+            "squared error": lambda step: squared_error(step.out.x_hat, step.batch.x),
+            "features": matcher.distances,
+            "embedding": lambda step: embedding_distances(step, matcher.matcher),
+            "caption": lambda step: confusions(step, matcher.matcher),
+        }
+        steps = (
+            self._step(number, self.batch(number, group))
+            for number in range(REFERENCE_STEPS)
+            for group in self.groups
+        )
+        mean = {
+            name: one.to(self.device)
+            for name, one in reference(self.levels, measures, steps).items()
+        }
+        unit = distortion * mean["squared error"]
+        return [
+            ByLevel(share * unit / mean[name], measures[name])
+            for name, share in self.recipe.shares.items()
+        ]
 
     def _discriminator(self) -> Discriminator:
         latent = self.parts.latent
@@ -162,8 +197,8 @@ class RateDistortionRun(Run[Any]):
         """What the encoder and the decoder are given: the text, or silence."""
         if batch.text is None:
             return None, None
-        told, silence = Conditioning(batch.text), Conditioning(torch.zeros_like(batch.text))
-        where = self.recipe.told
+        told, where = batch.told, self.recipe.told
+        silence = told.silence
         return told if where.at_encoder else silence, told if where.at_decoder else silence
 
     def forward(self, parts: Parts, batch: Batch) -> Pass:
@@ -174,7 +209,7 @@ class RateDistortionRun(Run[Any]):
         return out
 
     @torch.no_grad()
-    def analysed(self, batch: Batch) -> torch.Tensor:
+    def analysed(self, batch: Batch) -> Tensor:
         """y of a batch, (B, M, H/16, W/16) float32."""
         with torch.autocast(self.device.type, torch.bfloat16):
             x = self.parts.copied(batch.x, batch.scale)

@@ -88,7 +88,7 @@ class Ear:
         Raises:
             TextWeightsError, UnknownTextEncoderError: it is not on this machine.
         """
-        if not self._name:
+        if not self._name or not self._sentence:
             return None
         from shared.text.registry import get_text_encoder  # noqa: PLC0415
 
@@ -232,7 +232,7 @@ class LatentDecoder(StreamDecoder):
     def __init__(self, terms: Terms, parts: Parts, *, guard: bool = True) -> None:
         self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.ladder.plain)
         self.stream, self.model_id = terms.stream, terms.model_id
-        self.reads_text = bool(terms.text_encoder)
+        self.reads_text = bool(terms.text_encoder and parts.g_s.at)
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
         self.g_s = ready(parts.g_s, terms.device, terms.dtype)
@@ -241,7 +241,8 @@ class LatentDecoder(StreamDecoder):
         self.guard, self._guarding = parts.guard, guard
         if self.guard is not None:
             self.guard.requires_grad_(False).eval().to(terms.device)
-        self.ear = Ear(terms, (parts.text_width, parts.token_width))
+        widths = (parts.text_width, parts.token_width) if parts.g_s.at else (0, 0)
+        self.ear = Ear(terms, widths)
 
     @property
     def text_encoder_id(self) -> str:

@@ -32,51 +32,12 @@ from torch.nn import functional as F
 from shared.networks.channel_norm import ChannelNorm
 from shared.networks.layers import conv3x3
 from shared.networks.stages import Conditioner, Conditioning
+from shared.networks.word_attention import WordAttention
 
-__all__ = ["SemanticSpatialBlock", "WordAttention"]
+__all__ = ["SemanticSpatialBlock"]
 
 #: SSA-GAN's width of the mask predictor.
 MASK_HIDDEN = 100
-#: Heads of the attention to words, and the width of each.
-HEADS, HEAD_WIDTH = 4, 24
-
-
-class WordAttention(nn.Module):
-    """What each place of normalised features (B, C, H, W) hears of the words: (B, hidden, H, W).
-
-    Queries come from the features, keys and values from the words; beside them always stands a learned
-    "nothing was said", which is all that is heard of no text.
-    """
-
-    def __init__(self, channels: int, token_width: int, hidden: int) -> None:
-        super().__init__()
-        inner = HEADS * HEAD_WIDTH
-        self.query = nn.Conv2d(channels, inner, 1)
-        self.key = nn.Linear(token_width, inner)
-        self.value = nn.Linear(token_width, inner)
-        self.nothing = nn.Parameter(torch.zeros(2, inner))
-        self.out = nn.Conv2d(inner, hidden, 1, bias=False)
-
-    def forward(self, y: Tensor, given: Conditioning) -> Tensor:
-        """See the class; ``given`` has tokens."""
-        assert given.tokens is not None
-        assert given.mask is not None
-        count, _, height, width = y.shape
-        query = self.query(y)
-        # Queries may be bfloat16 on a processor, where linear layers stay in float32.
-        key, value = (
-            torch.cat([nothing.expand(count, 1, -1).to(query.dtype), said.to(query.dtype)], 1)
-            .view(count, -1, HEADS, HEAD_WIDTH)
-            .transpose(1, 2)
-            for nothing, said in zip(
-                self.nothing, (self.key(given.tokens), self.value(given.tokens)), strict=True
-            )
-        )
-        query = query.reshape(count, HEADS, HEAD_WIDTH, height * width).mT
-        heard = F.pad(given.mask, (1, 0), value=True)[:, None, None]
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=heard)
-        out: Tensor = self.out(found.mT.reshape(count, -1, height, width))
-        return out
 
 
 class TextAffine(nn.Module):
@@ -146,6 +107,10 @@ class SemanticSpatialBlock(Conditioner):
 
     def _change(self, norm: Tensor, given: Conditioning) -> Tensor:
         """``gamma * norm(y) + beta``."""
-        heard = None if self.words is None else self.words(norm, given)
+        heard = None
+        if self.words is not None:
+            assert given.tokens is not None
+            assert given.mask is not None
+            heard = self.words(norm, given.tokens, given.mask)
         gamma, beta = self.gamma(given, heard), self.beta(given, heard)
         return torch.addcmul(beta.to(norm.dtype), gamma.to(norm.dtype), norm)

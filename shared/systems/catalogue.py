@@ -84,6 +84,15 @@ BUILT_IN = (
     System("base", "shared.systems.base", TextPlacement.NOWHERE, 1),
     # The first stream of that name: kept to read what was written with it, and to be compared.
     System("base-1", "shared.systems.base", TextPlacement.NOWHERE, 1, stream="base"),
+    # Encoders that are told the caption, on the same stream: whatever decodes it decodes theirs.
+    System(
+        "selic", "shared.systems.selic", TextPlacement.ENCODER, 1, stream="base", twin="selic-none"
+    ),
+    System("selic-none", "shared.systems.selic", TextPlacement.NOWHERE, 1, stream="base"),
+    System(
+        "taco", "shared.systems.taco", TextPlacement.ENCODER, 1, stream="base", twin="taco-none"
+    ),
+    System("taco-none", "shared.systems.taco", TextPlacement.NOWHERE, 1, stream="base"),
     System("ssa", "shared.systems.ssa", TextPlacement.DECODER, 2, twin="none"),
     System("none", "shared.systems.ssa", TextPlacement.NOWHERE, 2, stream="ssa"),
 )

@@ -41,6 +41,8 @@ KODAK = Path("test/kodak.parquet")
 VALIDATION_PICTURES = 32
 
 PartName = Literal["g_a", "latent", "g_s"]
+#: Distances of feature maps and of embeddings to the original's, and how little of the caption is shown.
+ShareName = Literal["features", "embedding", "caption"]
 
 
 def lambdas(lowest: float, highest: float, levels: int) -> Tensor:
@@ -71,6 +73,11 @@ class RateDistortion(Recipe["Data"]):
 
     similarity_weight: float = Field(
         0.0, ge=0, description="of 1000 (1 - MS-SSIM) beside 255^2 MSE, under the same lambda"
+    )
+
+    shares: dict[ShareName, float] = Field(
+        default_factory=dict,
+        description="weights of more terms, in units of the squared error where the run begins",
     )
 
     train: list[str] = Field(description="globs of Parquet files below the data folder")
@@ -177,7 +184,8 @@ class Data:
 
     def _examples(self, patterns: list[str]) -> Examples:
         recipe, places = self._recipe, self._places
-        if fresh_parts(recipe.system, recipe.size).text_width == 0:
+        parts = fresh_parts(recipe.system, recipe.size)
+        if parts.text_width == 0:
             smallest = max(recipe.crop, recipe.copy_crop if recipe.copies else 0)
             training = patterns == recipe.train
             store = PictureStore.load(
@@ -191,7 +199,12 @@ class Data:
             return Crops(store, Zoom(recipe.zoom_share))
         (pattern,) = patterns
         pictures = CaptionedPictures.load(
-            places.data, pattern, places.cache, recipe.text_encoder, places.workers
+            places.data,
+            pattern,
+            places.cache,
+            recipe.text_encoder,
+            places.workers,
+            words=parts.token_width > 0,
         )
         held_out = recipe.held_out if patterns == recipe.train else 0
         return CaptionedExamples(pictures, held_out, recipe.text_dropout)

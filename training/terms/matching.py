@@ -1,7 +1,7 @@
-"""The matching term: of all captions of a batch, a generated picture shows its own.
+"""The matching term: of all captions of a batch, a decoded picture shows its own.
 
-The posterior of AttnGAN's DAMSM on whole sentences (Xu et al., CVPR 2018), ``L_IT`` of Jiang et al., with the
-matcher that ships in place of their networks::
+The posterior of AttnGAN's DAMSM on whole sentences (Xu et al., CVPR 2018), ``L_IT`` of Jiang et al. and
+``L_con`` of Lee et al., with the matcher that ships in place of their networks::
 
     L = w * mean over told pictures i of CE(e_i . v_j / T over captions j, i)
 """
@@ -19,25 +19,31 @@ from training.terms.adversarial import said
 from training.terms.contrastive import TEMPERATURE
 from training.terms.step import Step
 
-__all__ = ["Matching"]
+__all__ = ["Matching", "confusions"]
+
+
+def confusions(step: Step, matcher: Matcher) -> Tensor:
+    """How little each told picture of a batch shows what was told, (B,) nats; 0 for the others."""
+    batch = step.batch
+    assert batch.captions is not None
+    assert batch.text is not None
+    with torch.autocast(batch.x.device.type, torch.bfloat16):
+        shown = matcher(step.out.x_hat)
+    logits = shown @ F.normalize(batch.captions, dim=1).T / TEMPERATURE
+    logits = logits.masked_fill(~said(batch.captions), float("-inf"))
+    own = logits.logsumexp(1) - logits.diagonal()
+    return torch.where(said(batch.text), own, 0)
 
 
 @dataclass(frozen=True)
 class Matching:
-    """How little the told pictures of a batch show what was told, in nats times ``weight``."""
+    """The mean over the told pictures, times ``weight``."""
 
     weight: float
     matcher: Matcher
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
-        batch = step.batch
-        assert batch.captions is not None
-        assert batch.text is not None
-        with torch.autocast(batch.x.device.type, torch.bfloat16):
-            shown = self.matcher(step.out.x_hat)
-        logits = shown @ F.normalize(batch.captions, dim=1).T / TEMPERATURE
-        logits = logits.masked_fill(~said(batch.captions), float("-inf"))
-        own = logits.logsumexp(1) - logits.diagonal()
-        told = said(batch.text)
-        return self.weight * torch.where(told, own, 0).sum() / told.sum().clamp_min(1)
+        assert step.batch.text is not None
+        told = said(step.batch.text).sum().clamp_min(1)
+        return self.weight * confusions(step, self.matcher).sum() / told

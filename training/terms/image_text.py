@@ -1,0 +1,29 @@
+"""Nearness in meaning: TACO's joint image-text loss, in its two parts.
+
+Lee et al.: ``L_j(x, x_hat, c) = L_con(f_I(x_hat), f_T(c)) + beta * |f_I(x) - f_I(x_hat)|_2``, with CLIP's
+encoders. The first part is :mod:`training.terms.matching`, the second is here. The matcher that ships stands
+in for CLIP's image encoder, the sentence encoder for its text encoder.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from shared.networks.matcher import Matcher
+from training.terms.step import Step
+
+__all__ = ["TINY", "embedding_distances"]
+
+#: Guards the square root of two equal embeddings.
+TINY = 1e-6
+
+
+def embedding_distances(step: Step, matcher: Matcher) -> Tensor:
+    """``|f_I(x) - f_I(x_hat)|_2`` of each picture, (B,)."""
+    with torch.autocast(step.batch.x.device.type, torch.bfloat16):
+        with torch.no_grad():
+            meant = matcher(step.batch.x)
+        shown = matcher(step.out.x_hat)
+    distance: Tensor = ((meant - shown).square().sum(1) + TINY).sqrt()
+    return distance
