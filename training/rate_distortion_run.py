@@ -22,7 +22,7 @@ from training.examples import Examples
 from training.fresh import fresh_parts
 from training.groups import APART, Group, groups_of, over_batches_moves, step_recorder
 from training.integers import Integers, IntegerStep
-from training.muon import Muon, matrices_of
+from training.muon import Muon, matrices_of, muon_and_adamw
 from training.reference import Measure, reference
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.terms.adversarial import Fool, adversarial_moves, discriminator_learner
@@ -102,7 +102,7 @@ class RateDistortionRun(Run[Any]):
         super().__init__(recipe.seed, self.draw, phases, models, learners)
 
     def _learner(self, learning: nn.ModuleDict) -> Learner:
-        """Muon for matrices, AdamW for the rest; linear paths apart, at lower rates."""
+        """Muon for matrices, AdamW for the rest; linear paths and what is attached apart, at their rates."""
         recipe = self.recipe
         optimisers: list[torch.optim.Optimizer] = []
         for name, part in zip(recipe.learns, learning.values(), strict=True):
@@ -110,6 +110,10 @@ class RateDistortionRun(Run[Any]):
             path = getattr(part, LINEAR_PATHS.get(name, ""), None)
             linear = list(path.parameters()) if path is not None else []
             taken = {id(parameter) for parameter in linear}
+            attached = getattr(part, "at", None)
+            if attached:
+                optimisers += muon_and_adamw(attached, rate * recipe.attached_rate)
+                taken |= {id(parameter) for parameter in attached.parameters()}
             matrices = [p for p in matrices_of(part) if id(p) not in taken]
             taken |= {id(parameter) for parameter in matrices}
             rest = [p for p in part.parameters() if p.requires_grad and id(p) not in taken]

@@ -102,6 +102,9 @@ class RateDistortion(Recipe["Data"]):
     linear_rate: float = Field(
         0.1, gt=0, description="of the linear paths, as a share of their part's"
     )
+    attached_rate: float = Field(
+        1.0, gt=0, description="of what reads the words, as a share of its part's"
+    )
     warmup_steps: int = Field(200, ge=0)
     decay_fraction: float = Field(0.4, ge=0, le=1, description="the last part falls to zero")
     clip_norm: float = Field(1.0, gt=0)
