@@ -92,4 +92,4 @@ def muon_and_adamw(
     taken = {id(parameter) for parameter in matrices}
     rest = [parameter for parameter in module.parameters() if id(parameter) not in taken]
     adamw = torch.optim.AdamW([*rest, *more], lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-    return [Muon(matrices, lr=rate), adamw]
+    return [*([Muon(matrices, lr=rate)] if matrices else []), adamw]
