@@ -20,7 +20,7 @@ from shared.bundle import (
     save_bundle,
 )
 from shared.codecs.interface import encode
-from shared.codecs.loading import decoder_of, encoder_of
+from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
 from shared.feed import read_feed
 from shared.metrics import ms_ssim, psnr
 from shared.pictures import picture_from_bytes
@@ -45,8 +45,10 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     module = import_module(system(recipe.system).module)
     size = module.Size.model_validate(recipe.size)
     tensors = _transforms(run)
-    if integers is not None:
-        tensors |= {name: half(tensor) for name, tensor in _latent(run, integers).items()}
+    own = not run.parts.stream
+    if own:
+        latent = _kept(run) if integers is None else _latent(run, integers)
+        tensors |= {name: half(tensor) for name, tensor in latent.items()}
     reads = recipe.told is not TextPlacement.NOWHERE
     manifest = Manifest(
         codec=recipe.system,
@@ -57,7 +59,7 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
         or identity(system(recipe.system).stream, size, tensors, run.parts.latent.stream_sections),
         provenance=provenance(recipe, run, run.examples.digest),
     )
-    exact = run.parts.latent.sections if integers is not None else ()
+    exact = run.parts.latent.sections if own else ()
     saved = save_bundle(folder, manifest, tensors, exact=exact)
     if integers is None or not kodak.exists():
         return saved
@@ -77,6 +79,14 @@ def _transforms(run: RateDistortionRun) -> dict[str, Tensor]:
         if name != "latent":
             tensors |= _on_cpu(name, getattr(parts, name).state_dict())
     return tensors
+
+
+def _kept(run: RateDistortionRun) -> dict[str, Tensor]:
+    """h_a, h_mu and context as they were learnt, with scale branch and tables of the stream they began as."""
+    start = read_bundle(bundle_folder(system(run.recipe.start)))
+    fixed = {n: t for n, t in start.tensors.items() if n.partition(".")[0] in {"scale", "tables"}}
+    learnt = run.averaged.latent.state_dict()
+    return {name: value.detach().cpu().contiguous() for name, value in learnt.items()} | fixed
 
 
 def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:

@@ -22,8 +22,11 @@ def stream_model_id(parts: Parts) -> str:
     return manifest.model_id
 
 
-def fresh_parts(name: str, size: dict[str, Any]) -> Parts:
+def fresh_parts(name: str, size: dict[str, Any], start: str = "") -> Parts:
     """Parts of the system called ``name``; transforms on a frozen stream begin as the stream's own.
+
+    Args:
+        start: shipped stream that a stream of its own begins as, latent codec and all.
 
     Raises:
         UnknownCodecError: no such system. pydantic.ValidationError: the size is none of its.
@@ -32,8 +35,8 @@ def fresh_parts(name: str, size: dict[str, Any]) -> Parts:
     module = import_module(system(name).module)
     parts = module.parts(module.Size.model_validate(size))
     assert isinstance(parts, Parts)
-    if parts.stream:
-        bundle = read_bundle(bundle_folder(system(parts.stream)))
+    if parts.stream or start:
+        bundle = read_bundle(bundle_folder(system(parts.stream or start)))
         stream = load_parts(bundle, ENCODER, DECODER)
         rows = range(parts.levels)
         parts.g_a.take_over(stream.g_a, range(stream.levels))

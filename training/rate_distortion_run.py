@@ -49,20 +49,21 @@ class RateDistortionRun(Run[Any]):
     """A run: the system's parts, and the average of those that learn.
 
     Attributes:
-        integers: of a system with an entropy model of its own; None on a frozen stream.
+        integers: of a system whose entropy model learns from nothing; None where a stream's is kept.
     """
 
     def __init__(self, recipe: RateDistortion, examples: Examples) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.examples, self.device = recipe, examples, default_device()
-        parts = fresh_parts(recipe.system, recipe.size)
+        parts = fresh_parts(recipe.system, recipe.size, recipe.start)
         self.levels = parts.levels
         batches = {1: recipe.batch, **dict.fromkeys((2, 4), recipe.copy_batch)}
         sides = {1: recipe.crop, **dict.fromkeys((2, 4), recipe.copy_crop)}
         self.groups = groups_of(parts.ladder.scales, batches, sides)
         self.integers: Integers | None = None
-        if parts.stream:
+        if parts.stream or recipe.start:
             parts.latent.ready(self.device, torch.float32)
+            parts.latent.requires_grad_("latent" in recipe.learns)
         else:
             assert isinstance(parts.latent, Hyperprior)
             self.integers = Integers(parts.latent, self.device)

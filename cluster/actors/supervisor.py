@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from cluster.actors.decoder import create_decoder, is_dead, state_of
 from cluster.actors.room import Room
@@ -38,6 +38,8 @@ log = logging.getLogger("sidewire.supervisor")
 PREFIX = "decoder-"
 #: Seconds that new decoders are waited for: they load the model, or there is no room for them yet.
 SETTLE_SECONDS = 20.0
+#: Between two questions to a decoder that is being started again.
+RESTART_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +244,8 @@ class Supervisor:
             SidewireError: one of them cannot, or died over it.
         """
         try:
-            answers: list[list[bytes] | SidewireError] = await asyncio.gather(
-                *(one.prepare.remote(model, successor_of) for one in decoders)
+            answers = await asyncio.gather(
+                *(_prepared(one, model, successor_of) for one in decoders)
             )
         except RayActorError as error:
             raise ClusterError(f"a decoder died as it started: {error}") from None
@@ -281,6 +283,26 @@ class Supervisor:
         async with self._news:
             self._number += 1
             self._news.notify_all()
+
+
+async def _prepared(
+    decoder: Handle, model: ModelVersion, successor_of: ModelVersion | None
+) -> list[bytes] | SidewireError:
+    """What a decoder says to a model; one that Ray is starting again is waited for.
+
+    Raises:
+        RayActorError: it died over it, or does not come back.
+    """
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            answer: list[bytes] | SidewireError = await decoder.prepare.remote(model, successor_of)
+        except ActorUnavailableError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(RESTART_POLL_SECONDS)
+        else:
+            return answer
 
 
 def start_supervisor(spec: PoolSpec, namespace: str) -> Handle:

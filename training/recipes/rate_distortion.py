@@ -6,8 +6,9 @@
 
 Minnen et al. (2018): additive noise where bits are counted, rounding with straight-through gradients where
 values are used. A system with an entropy model of its own learns everything; then its scale branch alone
-learns the bits of y on the integer grid, while all that shapes y and z stands still. A system on a frozen
-stream learns its transforms under the stream's entropy model. Who is told the captions is a setting: a twin
+learns the bits of y on the integer grid, while all that shapes y and z stands still. One that begins as a
+stream that ships keeps that stream's scale branch and tables, and moves all else. A system on a frozen stream
+learns its transforms under the stream's entropy model. Who is told the captions is a setting: a twin
 is the same recipe told nothing.
 """
 
@@ -57,6 +58,10 @@ class RateDistortion(Recipe["Data"]):
     size: dict[str, Any] = Field(default_factory=dict, description="of the system's networks")
     learns: tuple[PartName, ...] = Field(
         ("g_a", "latent", "g_s"), description="parts that learn; on a frozen stream never latent"
+    )
+    start: str = Field(
+        "",
+        description="shipped stream that one of its own begins as; its scale branch and tables stay",
     )
     told: TextPlacement = Field(TextPlacement.NOWHERE, description="which ends hear the captions")
     text_encoder: str = "minilm"
@@ -187,7 +192,7 @@ class Data:
 
     def _examples(self, patterns: list[str]) -> Examples:
         recipe, places = self._recipe, self._places
-        parts = fresh_parts(recipe.system, recipe.size)
+        parts = fresh_parts(recipe.system, recipe.size, recipe.start)
         if parts.text_width == 0:
             smallest = max(recipe.crop, recipe.copy_crop if recipe.copies else 0)
             training = patterns == recipe.train
