@@ -27,7 +27,8 @@ from cluster.reproduce.run import reproduce_command
 from cluster.reproduce.sheet import JUDGE, MEASURES, Condition, Sheet, SheetError
 from cluster.reproduce.stability import guarded, spread_and_gap
 from cluster.reproduce.tables import Column, Section, TableRow, markdown
-from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, configured, entry_of
+from cluster.reproduce.ssa import FULL, NO_TEXT, VARIANTS
+from cluster.reproduce.variants import configured, entry_of
 from shared.bundle import shipped_bundle
 from shared.errors import SidewireError
 from shared.feed import FeedError
@@ -235,9 +236,10 @@ def test_markdown_shows_what_is_and_dashes_what_is_not() -> None:
 
 
 def test_variants_differ_in_text_alone(tmp_path: Path) -> None:
-    texts = {(v.generator_text, v.discriminator_text) for v in (FULL, *VARIANTS)}
-    assert len(texts) == 4
     configs = [configured(variant) for variant in (FULL, *VARIANTS)]
+    assert all(isinstance(config, GeneratorRecipe) for config in configs)
+    texts = {(c.generator_text, c.discriminator_text) for c in configs}  # type: ignore[attr-defined]
+    assert len(texts) == 4
     differing = {"name", "generator_text", "discriminator_text"}
     assert len({c.model_dump_json(exclude=differing) for c in configs}) == 1
     found = {v.name: entry_of(v, tmp_path) for v in (FULL, *VARIANTS)}

@@ -15,15 +15,29 @@ from cluster.reproduce.evidence import Evidence, Request, feeds, levels, sheet_o
 from cluster.reproduce.masks import look_at, write_figure
 from cluster.reproduce.stability import captions_in_turn, guarded, spread_and_gap
 from cluster.reproduce.tables import Section
-from cluster.reproduce.variants import FULL, NO_TEXT, VARIANTS, entry_of, train_variant
+from cluster.reproduce.variants import Variant, entries_of
 from cluster.reproduce.words import words
 from shared.bundle import MANIFEST_NAME
 from shared.errors import SidewireError
 from shared.feed import read_feed
 from shared.pictures import picture_from_bytes
 
-__all__ = ["EVIDENCE"]
+__all__ = ["EVIDENCE", "FULL", "NO_TEXT", "VARIANTS"]
 
+
+def _variant(name: str, ships_as: str = "", **texts: bool) -> Variant:
+    changes = {"name": ships_as or "ssa", "guard": None, **texts}
+    return Variant(name, "ssa", changes, ships_as)
+
+
+#: Models of one architecture on one stream, by who reads the captions: G and D, G, D, nobody.
+FULL = _variant("full", "ssa")
+NO_TEXT = _variant("no-text", "none", generator_text=False, discriminator_text=False)
+VARIANTS = (
+    _variant("no-d-text", discriminator_text=False),
+    _variant("no-g-text", generator_text=False),
+    NO_TEXT,
+)
 #: Decodes the same symbols with the stream's own synthesis.
 STREAM = CodecEntry("base", "base")
 #: Of the Wyner-Ziv comparison: bundles of one architecture, by where the text is, and the other recipe's,
@@ -48,12 +62,7 @@ def stream(request: Request, progress: Progress) -> list[Section]:
 
 def table1(request: Request, progress: Progress) -> list[Section]:
     """Table 1: extra rate without parts of the text."""
-    if request.train:
-        for variant in VARIANTS:
-            if entry_of(variant, request.variants) is None:
-                train_variant(variant, request.data, request.variants)
-    found = [entry_of(variant, request.variants) for variant in (FULL, *VARIANTS)]
-    entries = [entry for entry in found if entry is not None]
+    entries = entries_of((FULL, *VARIANTS), request.data, request.variants, train=request.train)
     labels = [entry.label for entry in entries if entry.label != FULL.name]
     sections = []
     modes = (TextMode.MATCHED, TextMode.NONE)

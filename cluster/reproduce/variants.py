@@ -1,80 +1,64 @@
-"""The models of the ablation: one architecture, one stream, other parts of the text each.
+"""Models that evidence is made of: a shipped recipe with some settings changed.
 
-| variant | generator reads | discriminator reads |
-| --- | --- | --- |
-| full | the caption | the caption |
-| no-d-text | the caption | nothing |
-| no-g-text | nothing | the caption |
-| no-text | nothing | nothing |
-
-``full`` and ``no-text`` ship as ``ssa`` and ``none``; the others are trained when asked for.
+Those that ship are taken as they are; the others are trained when asked for, each into a sub-folder.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from cluster.evaluation.entries import CodecEntry
 from shared.bundle import MANIFEST_NAME
 from shared.errors import SidewireError
-from training.recipe import Places
-from training.recipes.generator import GeneratorRecipe
+from training.recipe import Places, Recipe
+from training.recipes import KINDS
 
-__all__ = ["FULL", "NO_TEXT", "VARIANTS", "Variant", "configured", "entry_of", "train_variant"]
+__all__ = ["Variant", "configured", "entries_of", "entry_of", "train_variant"]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One model of the ablation.
+    """One model.
 
     Attributes:
-        ships_as: registered codec, for the two that ship.
+        name: in tables, and of its sub-folder.
+        config: of ``training/configs``, without its ending.
+        changes: to the settings there.
+        ships_as: registered codec, for one that ships.
     """
 
     name: str
-    generator_text: bool
-    discriminator_text: bool
+    config: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
     ships_as: str = ""
 
 
-FULL = Variant("full", True, True, "ssa")
-NO_TEXT = Variant("no-text", False, False, "none")
-VARIANTS = (
-    Variant("no-d-text", True, False),
-    Variant("no-g-text", False, True),
-    NO_TEXT,
-)
+def configured(variant: Variant) -> Recipe[Any]:
+    """The recipe with the variant's settings."""
+    text = resources.files("training.configs").joinpath(f"{variant.config}.yaml").read_text()
+    settings = yaml.safe_load(text)
+    return KINDS[settings.pop("kind")].model_validate(settings | dict(variant.changes))
 
 
 def entry_of(variant: Variant, folder: Path) -> CodecEntry | None:
     """The variant as it is measured: its bundle below ``folder``, or the one that ships.
 
-    Without a guard, which is no part of what is compared here.
+    Without a guard, which is no part of what is compared.
 
     Returns:
         None where it was never trained.
     """
     own = folder / variant.name
+    codec = variant.ships_as or variant.config
     if (own / MANIFEST_NAME).exists():
-        return CodecEntry(variant.name, variant.ships_as or "ssa", bundle=own, guard=False)
-    return CodecEntry(variant.name, variant.ships_as, guard=False) if variant.ships_as else None
-
-
-def configured(variant: Variant) -> GeneratorRecipe:
-    """The shipped generator's settings with the variant's text switched off."""
-    settings = yaml.safe_load(resources.files("training.configs").joinpath("ssa.yaml").read_text())
-    settings.pop("kind", None)
-    settings |= {
-        "name": variant.ships_as or "ssa",
-        "generator_text": variant.generator_text,
-        "discriminator_text": variant.discriminator_text,
-        "guard": None,
-    }
-    return GeneratorRecipe.model_validate(settings)
+        return CodecEntry(variant.name, codec, bundle=own, guard=False)
+    return CodecEntry(variant.name, codec, guard=False) if variant.ships_as else None
 
 
 def train_variant(variant: Variant, data: Path, folder: Path) -> None:
@@ -88,3 +72,24 @@ def train_variant(variant: Variant, data: Path, folder: Path) -> None:
         configured(variant).carry_out(places)
     except FileNotFoundError as error:
         raise SidewireError(str(error)) from None
+
+
+def entries_of(
+    variants: Iterable[Variant], data: Path, folder: Path, *, train: bool
+) -> list[CodecEntry]:
+    """Those of the variants that are there, as they are measured.
+
+    Args:
+        train: train those first that are not.
+
+    Raises:
+        SidewireError: there is no training data.
+    """
+    found = []
+    for variant in variants:
+        if train and entry_of(variant, folder) is None:
+            train_variant(variant, data, folder)
+        entry = entry_of(variant, folder)
+        if entry is not None:
+            found.append(entry)
+    return found
