@@ -9,9 +9,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from cluster.compare.records import Comparison, Counted, Gain, Pair, Question
+from cluster.compare.tables import system_name
 from cluster.evaluation.bootstrap import Interval
 from cluster.evaluation.report import write_curves
-from cluster.evaluation.summary import BASELINES, METRICS
+from cluster.evaluation.summary import METRICS
 from cluster.figures import write_png
 from cluster.reproduce.bands import draw_band
 from cluster.reproduce.sheet import MEASURES
@@ -60,8 +61,7 @@ def _gains(gains: Sequence[Gain]) -> Figure:
     for line, question in zip(grid, questions, strict=True):
         for axes, measure in zip(line, MEASURES, strict=True):
             for pair, points in _lines(gains, question, measure.name).items():
-                end = "" if pair.text_at == "nowhere" else f" ({pair.text_at})"
-                draw_band(axes, points, pair.codec.removeprefix(BASELINES) + end)
+                draw_band(axes, points, system_name(pair))
             axes.axhline(0, color="grey", linewidth=0.8)
             axes.set_xscale("log")
             axes.set_title(measure.label, fontsize=9)

@@ -9,14 +9,22 @@ from cluster.evaluation.summary import BASELINES
 from cluster.evaluation.texts import TextMode
 from cluster.reproduce.sheet import MEASURES
 from cluster.reproduce.tables import Cell, Column, Section, TableRow
+from shared.systems.catalogue import TextPlacement
 
-__all__ = ["answers", "by_level", "named", "rates", "saved_bits"]
+__all__ = ["answers", "by_level", "named", "rates", "saved_bits", "system_name"]
 
 #: How readers call what was told.
 TOLD = {
     TextMode.NONE: "told nothing",
     TextMode.MATCHED: "own caption",
     TextMode.MISMATCHED: "wrong caption",
+}
+#: Where it was told it, by the placement's name.
+ENDS = {
+    TextPlacement.ENCODER: "at the encoder",
+    TextPlacement.DECODER: "at the decoder",
+    TextPlacement.BOTH: "at both ends",
+    TextPlacement.IN_STREAM: "in the stream",
 }
 GAINS = tuple(Column(m.label, m.digits + (m.digits < 4), signed=True) for m in MEASURES)
 EQUAL = {
@@ -28,15 +36,21 @@ EQUAL = {
 def named(codec: str, text_at: str, text: str) -> str:
     """A codec as readers know it: its name, and what which end of it was told."""
     name = codec.removeprefix(BASELINES)
-    if text == TextMode.NONE and text_at == "nowhere":
+    place = TextPlacement(text_at)
+    if place is TextPlacement.NOWHERE:
         return name
-    words = TOLD.get(TextMode(text), text)
-    return f"{name}, {words}" if text == TextMode.NONE else f"{name}, {words} at the {text_at}"
+    words = TOLD[TextMode(text)]
+    return f"{name}, {words}" if text == TextMode.NONE else f"{name}, {words} {ENDS[place]}"
+
+
+def system_name(pair: Pair) -> str:
+    """A pair's codec, and which end of it reads captions."""
+    end = ENDS.get(TextPlacement(pair.text_at))
+    return pair.codec.removeprefix(BASELINES) + (f", {end}" if end else "")
 
 
 def _pair(pair: Pair) -> str:
-    end = "" if pair.text_at == "nowhere" else f" ({pair.text_at})"
-    name = f"{pair.codec.removeprefix(BASELINES)}{end}"
+    name = system_name(pair)
     if pair.question in {Question.OWN, Question.WRONG}:
         return name
     return f"{name} over {pair.anchor}"

@@ -45,7 +45,8 @@ def evaluate(
         codecs: names, or patterns such as ``baseline/*``.
         qualities: levels to measure; a codec without some of them is measured at the others.
         out: folder for the files, made if need be.
-        text: what a decoder that reads captions is told; one that reads none is measured once.
+        text: what a codec that reads captions is told, at whichever end; one that reads none is measured
+            once.
         ssimulacra2_every: score every n-th picture by SSIMULACRA2, the slowest metric; 0 for none.
         matching: take feature distance and judge score.
         limit: of pictures, from the feed's start.
