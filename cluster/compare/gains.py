@@ -91,8 +91,8 @@ def _gains(
     qualities = (condition.quality for condition in own)
     lines += zip(qualities, rates, columns, strict=True)
     for quality, bpp, values in lines:
-        found = mean_of(values)
         pictures = int(np.isfinite(values).sum())
+        found = _beyond_one(mean_of(values), pictures)
         yield Gain(pair, quality, counted, bpp, measure.name, pictures, found, found.excludes_zero)
 
 
@@ -100,6 +100,11 @@ def _gain(point: LevelPoint, ladder: Sequence[LevelPoint], measure: Measure) -> 
     other = value_at_bytes(ladder, point.bytes, point.level)
     gain = measure.better * (point.value - other)
     return gain if math.isfinite(gain) else math.nan
+
+
+def _beyond_one(found: Interval, pictures: int) -> Interval:
+    """No interval where there is one picture: all draws are of it, and would seem certain."""
+    return found if pictures > 1 else Interval(found.value, None, None)
 
 
 def _saved(
@@ -110,7 +115,8 @@ def _saved(
     counted: Counted,
     measure: Measure,
 ) -> SavedBits:
-    found: Interval = extra_rate(sheet, anchor, own, measure, with_caption=counted is Counted.TOTAL)
     columns = [sheet.column(condition, measure) for condition in (*own, *anchor)]
     pictures = int(np.isfinite(np.stack(columns)).all(axis=0).sum())
+    percent = extra_rate(sheet, anchor, own, measure, with_caption=counted is Counted.TOTAL)
+    found = _beyond_one(percent, pictures)
     return SavedBits(pair, counted, measure.name, pictures, found, found.excludes_zero)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from cluster.compare.records import Comparison, Counted, Gain, Pair, Question
 from cluster.compare.tables import system_name
@@ -64,6 +65,9 @@ def _gains(gains: Sequence[Gain]) -> Figure:
                 draw_band(axes, points, system_name(pair))
             axes.axhline(0, color="grey", linewidth=0.8)
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_title(measure.label, fontsize=9)
             axes.tick_params(which="both", labelsize=7)
         line[0].set_ylabel(question.value, fontsize=9)

@@ -27,10 +27,9 @@ ENDS = {
     TextPlacement.IN_STREAM: "in the stream",
 }
 GAINS = tuple(Column(m.label, m.digits + (m.digits < 4), signed=True) for m in MEASURES)
-EQUAL = {
-    Counted.PICTURE: "equal bits of the picture",
-    Counted.TOTAL: "equal bits of picture and caption",
-}
+EQUAL = {Counted.PICTURE: "picture", Counted.TOTAL: "+ caption"}
+#: Heading of what counts, and what it means.
+BITS = "equal bits of"
 
 
 def named(codec: str, text_at: str, text: str) -> str:
@@ -45,8 +44,9 @@ def named(codec: str, text_at: str, text: str) -> str:
 
 def system_name(pair: Pair) -> str:
     """A pair's codec, and which end of it reads captions."""
-    end = ENDS.get(TextPlacement(pair.text_at))
-    return pair.codec.removeprefix(BASELINES) + (f", {end}" if end else "")
+    place = TextPlacement(pair.text_at)
+    end = "" if place is TextPlacement.NOWHERE else f" ({place.value})"
+    return pair.codec.removeprefix(BASELINES) + end
 
 
 def _pair(pair: Pair) -> str:
@@ -76,9 +76,9 @@ def rates(found: Comparison) -> Section:
         cells: list[Cell] = [
             mean.quality,
             round(row.bytes),
-            round(row.caption_bytes),
+            round(row.caption_bytes) or None,
             mean.bpp,
-            mean.caption_bpp,
+            mean.caption_bpp or None,
             mean.psnr,
             mean.ms_ssim,
             mean.feature_distance,
@@ -125,10 +125,10 @@ def answers(found: Comparison) -> list[Section]:
                 Section(
                     title=question.value.capitalize(),
                     first="system",
-                    columns=(Column("at"), Column("n"), *GAINS),
+                    columns=(Column(BITS), Column("n"), *GAINS),
                     rows=tuple(rows),
                     note="Means over levels and pictures, with paired 95 % bootstrap intervals over"
-                    " pictures; over 0 is better, by distances too; n: pictures of the first figure.",
+                    " pictures; over 0 is better, by distances too. n: pictures of the first figure.",
                 )
             )
     return sections
@@ -170,7 +170,7 @@ def by_level(found: Comparison) -> list[Section]:
                 Section(
                     title=f"{question.value.capitalize()}, level by level",
                     first="system",
-                    columns=(Column("at"), Column("level"), Column("bpp", 4), Column("n"), *GAINS),
+                    columns=(Column(BITS), Column("level"), Column("bpp", 4), Column("n"), *GAINS),
                     rows=rows,
                     note="A picture is left out where the other side's levels do not reach as many"
                     " bytes: n counts those of the first figure that are left.",
@@ -197,7 +197,7 @@ def saved_bits(found: Comparison) -> Section | None:
         rows=tuple(
             TableRow(
                 named(pair.codec, pair.text_at, pair.text),
-                (_against(pair), counted.value, *(one.percent for one in own)),
+                (_against(pair), EQUAL[counted], *(one.percent for one in own)),
             )
             for (pair, counted), own in lines.items()
         ),
