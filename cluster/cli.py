@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.commands import actors, bench, demo, evidence, receiving, sending
+from cluster.commands import actors, bench, compare, demo, evidence, receiving, sending
 from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
@@ -270,6 +270,7 @@ def train(
 
 
 app.command("eval")(evidence.evaluate)
+app.command()(compare.compare)
 app.command()(evidence.reproduce)
 for command, settings in (
     (receiving.receive, "receiver.settings:ReceiveSettings"),

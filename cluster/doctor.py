@@ -38,7 +38,19 @@ PACKAGES = (
 )
 
 #: Metrics that papers report and nothing here computes: they need weights that do not ship.
-NOT_MEASURED = ("LPIPS", "DISTS", "FID", "KID", "NIQE", "CLIP similarity")
+NOT_MEASURED = (
+    "LPIPS",
+    "DISTS",
+    "FID",
+    "KID",
+    "NIQE",
+    "CLIP similarity",
+    "NIMA",
+    "IS",
+    "mAP",
+    "ClipIQA",
+    "IPD",
+)
 
 
 class Weights(BaseModel):

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +147,40 @@ def test_it_is_evaluated_against_its_twin(feed: Path, tmp_path: Path) -> None:
     assert rows["toy", "matched"]["bpp"] != rows["toy", "none"]["bpp"]
     # What the encoder alone was told does not travel, and costs nothing on the way.
     assert rows["toy", "matched"]["caption_bpp"] == 0
+
+
+def test_it_is_compared_with_itself_at_equal_bits(feed: Path, tmp_path: Path) -> None:
+    """The mode decides what its encoder is told: the row's bytes are those of the told stream."""
+    said = run(
+        *("compare", "--feed", feed, "--out", tmp_path, "--codecs", "toy,toy-none,base", "--json"),
+        *("--levels", f"0,{QUALITY}", "--show", 0, "--ssimulacra2-every", 9),
+    )
+    records = json.loads(said)
+    rows = {(r["id"], r["text"], r["quality"]): r for r in _toy_rows(tmp_path / "rows.parquet")}
+    (row,) = (row for row in read_feed(feed) if row.id == "kodim03")
+    for text, caption in (("matched", row.captions[0]), ("none", None)):
+        found = rows["kodim03", text, QUALITY]
+        assert found["bytes"] == len(told_blob(feed, "kodim03", caption))
+        assert found["caption_bytes"] == 0
+    assert len({row["bytes"] for (name, *_), row in rows.items() if name == "kodim03"}) > 2
+    asked = {
+        (gain["pair"]["question"], gain["pair"]["anchor"], gain["counted"])
+        for gain in records["gains"]
+        if gain["pair"]["codec"] == "toy"
+    }
+    assert asked == {
+        ("own caption over none", "toy", "picture"),
+        ("wrong caption over none", "toy", "picture"),
+        ("system over its twin", "toy-none", "picture"),
+        ("system over base", "base", "picture"),
+    }
+
+
+def _toy_rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    table: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return [row for row in table if row["codec"] == "toy"]
 
 
 def test_the_demo_shows_it(feed: Path, tmp_path: Path) -> None:

@@ -28,7 +28,15 @@ from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
 
-__all__ = ["chosen_levels", "entries_of", "measured", "tasks_of", "texts_of"]
+__all__ = [
+    "Task",
+    "chosen_levels",
+    "codecs_named",
+    "entries_of",
+    "measured",
+    "tasks_of",
+    "texts_of",
+]
 
 T = TypeVar("T")
 
@@ -106,7 +114,9 @@ def _measure(task: Task | Failure) -> list[ResultRow | Failure]:
     if task.warm_up:
         codec = open_codec(task.codec)
         with suppress(Exception):  # what fails here fails again below, and is reported there
-            codec.decode(codec.encode(task.picture, task.levels[0]).blob, task.told[-1].caption)
+            caption = task.told[-1].caption
+            blob = encode(codec.encoder, task.picture, task.levels[0], caption).blob
+            codec.decode(blob, caption)
     examiner = Examiner(task.picture, task.measures)
     outcomes: list[ResultRow | Failure] = []
     for level in task.levels:
@@ -118,18 +128,33 @@ def _measure(task: Task | Failure) -> list[ResultRow | Failure]:
     return outcomes
 
 
-def chosen_levels(patterns: Sequence[str], qualities: Sequence[int] | Literal["all"]) -> Levels:
-    """The levels to measure of every codec that a pattern names; loads the codecs."""
-    levels: Levels = {}
+def codecs_named(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Every codec that a pattern names, each once.
+
+    Raises:
+        UnknownCodecError: a pattern names none.
+    """
+    found: list[str] = []
     for pattern in patterns:
         names = [name for name in codec_names() if fnmatchcase(name, pattern)]
         if not names:
             raise UnknownCodecError(f"no codec {pattern!r}; known: {', '.join(codec_names())}")
-        for name in names:
-            own = get_codec(name).qualities
-            levels[name] = tuple(q for q in own if qualities == "all" or q in qualities)
-            if not levels[name]:
-                raise QualityError(f"{name} has none of the qualities {qualities}, but {own}")
+        found += names
+    return tuple(dict.fromkeys(found))
+
+
+def chosen_levels(patterns: Sequence[str], qualities: Sequence[int] | Literal["all"]) -> Levels:
+    """The levels to measure of every codec that a pattern names; loads the codecs.
+
+    Raises:
+        UnknownCodecError: a pattern names none. QualityError: a codec has none of the qualities.
+    """
+    levels: Levels = {}
+    for name in codecs_named(patterns):
+        own = get_codec(name).qualities
+        levels[name] = tuple(q for q in own if qualities == "all" or q in qualities)
+        if not levels[name]:
+            raise QualityError(f"{name} has none of the qualities {qualities}, but {own}")
     return levels
 
 

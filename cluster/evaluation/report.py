@@ -21,7 +21,7 @@ from cluster.records import columns_of, plain, write_table
 from shared.metrics import Curve
 from shared.pictures import write_atomically
 
-__all__ = ["summary_table", "write_report", "write_results"]
+__all__ = ["summary_table", "write_curves", "write_report", "write_results"]
 
 RESULT_SCHEMA = pa.schema(columns_of(ResultRow))
 
@@ -69,12 +69,17 @@ def write_report(out: Path, result: EvaluationResult) -> None:
     write_results(out / "results.parquet", result.rows)
     _write_json(out / "summary.json", result.summary)
     _write_json(out / "bd_rate.json", result.bd_rates)
+    write_curves(out, result.summary)
+
+
+def write_curves(out: Path, summary: Sequence[SummaryRow]) -> None:
+    """A rate-distortion plot a metric, ``rd_METRIC.png``."""
     for metric in METRICS:
         curves = {
             codec if text == TextMode.NONE else f"{codec}, {text}": curve_of(
-                result.summary, codec, text, metric
+                summary, codec, text, metric
             )
-            for codec, text in named_curves(result.summary)
+            for codec, text in named_curves(summary)
         }
         curves = {name: curve for name, curve in curves.items() if curve.rates}
         _write_plot(out / f"rd_{metric.name}.png", curves, metric.label)

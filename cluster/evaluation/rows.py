@@ -16,11 +16,12 @@ class ResultRow:
 
     Attributes:
         bytes: the blob's counted ones; ``bpp`` is eight times that by the true picture's pixels.
-        text: what the decoder was told, see :mod:`cluster.evaluation.texts`.
-        caption_bytes, caption_bpp: of the caption that the decoder was given, in UTF-8.
+        text: what the codec was told, see :mod:`cluster.evaluation.texts`.
+        caption_bytes, caption_bpp: of the caption that the decoder was given, in UTF-8; 0 where an
+            encoder alone reads it.
         trust: how far the decoder followed the caption; None where it read none.
         feature_distance, judge: see :mod:`shared.metrics.matching`; None where not asked for. The judge's
-            is the mean over captions that the decoder was not told, and None without such a one.
+            is the mean over captions that the codec was not told, and None without such a one.
         judge_scores: the judge's for each of the picture's captions, the told one too.
         ms_ssim, ssimulacra2: None where the picture is too small, or not measured.
         encode_ms, decode_ms: None where other processes ran beside.

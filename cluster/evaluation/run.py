@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cluster.console import progress_bars
-from cluster.evaluation.measure import chosen_levels, entries_of, measured, tasks_of, texts_of
+from cluster.evaluation.collect import collect
+from cluster.evaluation.measure import chosen_levels, entries_of, tasks_of, texts_of
 from cluster.evaluation.report import summary_table, write_report
-from cluster.evaluation.rows import EvaluationResult, Failure, ResultRow
+from cluster.evaluation.rows import EvaluationResult
 from cluster.evaluation.summary import bd_rates, summarise
 from cluster.evaluation.texts import TextMode, parse_modes
 from shared.errors import QualityError, SidewireError
 from shared.metrics.bd_rate import RATE_WINDOW
 from shared.metrics.matching import check_matchers
 
-__all__ = ["evaluate", "evaluate_command"]
+__all__ = ["evaluate", "evaluate_command", "parse_levels"]
 
 
 def evaluate(
@@ -44,7 +45,8 @@ def evaluate(
         codecs: names, or patterns such as ``baseline/*``.
         qualities: levels to measure; a codec without some of them is measured at the others.
         out: folder for the files, made if need be.
-        text: what a decoder that reads captions is told; one that reads none is measured once.
+        text: what a codec that reads captions is told, at whichever end; one that reads none is measured
+            once.
         ssimulacra2_every: score every n-th picture by SSIMULACRA2, the slowest metric; 0 for none.
         matching: take feature distance and judge score.
         limit: of pictures, from the feed's start.
@@ -66,22 +68,12 @@ def evaluate(
     except OSError as error:
         raise SidewireError(f"cannot write {out}: {error.strerror}") from None
 
-    rows: list[ResultRow] = []
-    failures: list[Failure] = []
     shown = progress or Progress(console=Console(stderr=True), disable=True)
     bar = shown.add_task("evaluating", total=len(texts) * len(levels))
     tasks = tasks_of(
         feed, entries_of(levels), texts, ssimulacra2_every, matching=matching, timed=jobs == 1
     )
-    for outcomes in measured(tasks, jobs):
-        for outcome in outcomes:
-            if isinstance(outcome, ResultRow):
-                rows.append(outcome)
-            else:
-                failures.append(outcome)
-                shown.console.print(f"warning: {outcome}", style="yellow", markup=False)
-        shown.advance(bar, len(levels) if outcomes[0].codec is None else 1)
-
+    rows, failures = collect(tasks, jobs, len(levels), shown, bar)
     summary = summarise(rows, levels)
     rates = bd_rates(summary, window)
     result = EvaluationResult(tuple(rows), summary, rates, tuple(failures))
@@ -89,14 +81,19 @@ def evaluate(
     return result
 
 
-def _parsed(qualities: str) -> Sequence[int] | Literal["all"]:
-    if qualities == "all":
+def parse_levels(option: str, levels: str) -> tuple[int, ...] | Literal["all"]:
+    """Levels by their numbers, commas between, or all.
+
+    Raises:
+        QualityError: they are neither; the message names the option.
+    """
+    if levels == "all":
         return "all"
     try:
-        return [int(level) for level in qualities.split(",")]
+        return tuple(int(level) for level in levels.split(","))
     except ValueError:
         raise QualityError(
-            f"--qualities is {qualities!r}, must be 'all' or whole numbers with commas between"
+            f"{option} is {levels!r}, must be 'all' or whole numbers with commas between"
         ) from None
 
 
@@ -121,7 +118,7 @@ def evaluate_command(
         result = evaluate(
             feed,
             [name.strip() for name in codecs.split(",")],
-            _parsed(qualities),
+            parse_levels("--qualities", qualities),
             out,
             text=parse_modes(text),
             ssimulacra2_every=ssimulacra2_every,

@@ -1,4 +1,4 @@
-"""What a decoder is told in an evaluation, and which captions are left to judge it by.
+"""What a codec is told in an evaluation, and which captions are left to judge it by.
 
 | mode | told | ``text`` of the rows |
 | --- | --- | --- |
@@ -8,7 +8,9 @@
 | generic | "A photograph." | generic |
 | all-captions | each of its captions in turn | caption-1, caption-2, ... |
 
-A picture is judged by those of its captions that the decoder was not told; its rows for ``none``,
+Whichever end reads captions is told, both where both do; a codec that reads none is measured once.
+
+A picture is judged by those of its captions that the codec was not told; its rows for ``none``,
 ``matched``, ``mismatched`` and ``generic`` by the same ones: all but the first.
 """
 
@@ -59,7 +61,7 @@ class TextMode(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Told:
-    """One thing that a decoder is told.
+    """One thing that a codec is told.
 
     Attributes:
         label: the ``text`` column.
@@ -126,7 +128,7 @@ def judged_places(text: str, captions: int) -> tuple[int, ...]:
 def told_in(
     modes: Sequence[TextMode], own: Sequence[str], borrowed: str | None
 ) -> tuple[Told, ...]:
-    """Everything that the decoder is told of one picture, in the modes' order.
+    """Everything that a codec is told of one picture, in the modes' order.
 
     Args:
         modes: which.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,23 +31,31 @@ def mean_gain(sheet: Sheet, condition: Condition, against: Condition, measure: M
     return mean_of(sheet.gain(condition, against, measure))
 
 
-def _curve(sheet: Sheet, conditions: Sequence[Condition], measure: Measure) -> list[Values]:
+def _curve(
+    sheet: Sheet, conditions: Sequence[Condition], measure: Measure, *, with_caption: bool
+) -> list[Values]:
     """Columns of rates, then of values."""
     return [
-        *(sheet.bpp(c, with_caption=False) for c in conditions),
+        *(sheet.bpp(c, with_caption=with_caption) for c in conditions),
         *(sheet.column(c, measure) for c in conditions),
     ]
 
 
 def extra_rate(
-    sheet: Sheet, anchor: Sequence[Condition], test: Sequence[Condition], measure: Measure
+    sheet: Sheet,
+    anchor: Sequence[Condition],
+    test: Sequence[Condition],
+    measure: Measure,
+    *,
+    with_caption: bool = False,
 ) -> Interval:
     """Bits that ``test`` needs beyond ``anchor`` at equal quality, in percent: BD-rate of mean curves.
 
-    The picture's bits alone, as the paper counts. No interval where the curves of more than a few
-    draws have no BD-rate, as when a measure does not rise with the rate.
+    The picture's bits alone, as papers count, or those of picture and caption. No interval where the
+    curves of more than a few draws have no BD-rate, as when a measure does not rise with the rate.
     """
-    table = finite(*_curve(sheet, anchor, measure), *_curve(sheet, test, measure))
+    curves = (_curve(sheet, c, measure, with_caption=with_caption) for c in (anchor, test))
+    table = finite(*chain.from_iterable(curves))
     if not len(table) or len(anchor) < 2 or len(test) < 2:
         return Interval(math.nan, None, None)
     ends = np.cumsum([len(anchor), len(anchor), len(test)])

@@ -20,7 +20,7 @@ from cluster.evaluation.examiner import Examiner, Measures
 from cluster.evaluation.report import write_results
 from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
-from cluster.figures import write_png
+from cluster.figures import liveliest, write_png
 from cluster.reproduce.comparisons import mean_gain, mean_of
 from cluster.reproduce.evidence import Request, feeds
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
@@ -128,7 +128,7 @@ def _figure(pictures: list[Shown]) -> Figure:
     figure = Figure(figsize=(2.2 * len(labels), 2.35 * len(pictures)), layout="constrained")
     grid = figure.subplots(len(pictures), len(labels), squeeze=False)
     for line, shown in zip(grid, pictures, strict=True):
-        top, left = _liveliest(shown.original)
+        top, left = liveliest(shown.original, CROP)
         window = slice(top, top + CROP), slice(left, left + CROP)
         made = {"original": shown.original} | shown.painted
         for axes, (label, picture) in zip(line, made.items(), strict=True):
@@ -138,18 +138,6 @@ def _figure(pictures: list[Shown]) -> Figure:
             size = f", {shown.bytes} bytes" if label == "base" else ""
             axes.set_title(f"{label}{size}", fontsize=7)
     return figure
-
-
-def _liveliest(picture: Picture) -> tuple[int, int]:
-    """The upper left corner of the square with most edges, on a grid of half a square."""
-    luma = picture.astype(np.float32).mean(2)
-    edges = np.abs(np.diff(luma, axis=0))[:, :-1] + np.abs(np.diff(luma, axis=1))[:-1]
-    corners = [
-        (top, left)
-        for top in range(0, max(1, luma.shape[0] - CROP + 1), CROP // 2)
-        for left in range(0, max(1, luma.shape[1] - CROP + 1), CROP // 2)
-    ]
-    return max(corners, key=lambda at: edges[at[0] : at[0] + CROP, at[1] : at[1] + CROP].sum())
 
 
 def equal_bytes(request: Request, progress: Progress) -> list[Section]:

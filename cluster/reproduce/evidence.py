@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from cluster.evaluation.collect import collect
 from cluster.evaluation.entries import CodecEntry, open_codec
-from cluster.evaluation.measure import measured, tasks_of, texts_of
+from cluster.evaluation.measure import tasks_of, texts_of
 from cluster.evaluation.report import write_results
-from cluster.evaluation.rows import Failure, ResultRow
 from cluster.evaluation.texts import TextMode
 from cluster.reproduce.sheet import Sheet
 from cluster.reproduce.tables import Section
@@ -89,14 +89,7 @@ def sheet_of(
     name, path = feed
     texts = texts_of(path, modes, request.limit)
     tasks = tasks_of(path, entries, texts, request.ssimulacra2_every, matching=True, timed=False)
-    rows: list[ResultRow] = []
     bar = progress.add_task(name, total=len(texts) * len(entries))
-    for outcomes in measured(tasks, request.jobs):
-        for outcome in outcomes:
-            if isinstance(outcome, Failure):
-                progress.console.print(f"warning: {outcome}", style="yellow", markup=False)
-            else:
-                rows.append(outcome)
-        progress.advance(bar)
+    rows, _ = collect(tasks, request.jobs, len(entries), progress, bar)
     write_results(request.out / f"{request.evidence}-{name.lower()}.parquet", rows)
     return Sheet(name, rows)

@@ -1,4 +1,4 @@
-"""A table of figures with intervals: one shape for Markdown and for JSON."""
+"""A table of figures with intervals: one shape for Markdown, JSON, terminals and pages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
 from cluster.evaluation.bootstrap import Interval
 
-__all__ = ["Cell", "Column", "Section", "TableRow", "cell_text", "markdown"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Section",
+    "TableRow",
+    "beyond",
+    "cell_text",
+    "figure_text",
+    "markdown",
+    "terminal_table",
+]
 
 Cell: TypeAlias = Interval | float | int | str | None
 
@@ -53,8 +67,13 @@ class Section:
     note: str = ""
 
 
-def cell_text(cell: Cell, column: Column) -> str:
-    """A cell as text; a dash for what does not exist."""
+def beyond(cell: Cell, column: Column) -> bool:
+    """Whether a cell is a difference whose interval leaves out zero."""
+    return column.signed and isinstance(cell, Interval) and cell.excludes_zero
+
+
+def figure_text(cell: Cell, column: Column) -> str:
+    """A cell as plain text; a dash for what does not exist."""
     if cell is None:
         return "-"
     if isinstance(cell, str | int):
@@ -66,8 +85,32 @@ def cell_text(cell: Cell, column: Column) -> str:
     text = f"{found.value:{sign}.{column.digits}f}"
     if found.low is None or found.high is None:
         return text
-    text = f"**{text}**" if column.signed and found.excludes_zero else text
     return f"{text} [{found.low:{sign}.{column.digits}f}, {found.high:{sign}.{column.digits}f}]"
+
+
+def cell_text(cell: Cell, column: Column) -> str:
+    """A cell in Markdown: the figure in bold where it is beyond its interval."""
+    figure, bracket, bounds = figure_text(cell, column).partition(" [")
+    return f"**{figure}**{bracket}{bounds}" if beyond(cell, column) else figure + bracket + bounds
+
+
+def terminal_table(section: Section) -> Table:
+    """A section for a terminal: as :func:`markdown` has it, bold where a figure is beyond its interval."""
+    caption = section.note or None
+    table = Table(
+        title=section.title, caption=caption, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column(section.first, no_wrap=True)
+    for column in section.columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for row in section.rows:
+        pairs = zip(row.cells, section.columns, strict=True)
+        cells = [
+            Text(figure_text(cell, column), "bold" if beyond(cell, column) else "")
+            for cell, column in pairs
+        ]
+        table.add_row(Text(row.name), *cells)
+    return table
 
 
 def markdown(sections: Sequence[Section]) -> str:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.texts import TextMode
 from cluster.figures import write_png
+from cluster.reproduce.bands import draw_band
 from cluster.reproduce.comparisons import mean_gain, mean_of
 from cluster.reproduce.evidence import Request, feeds, sheet_of
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
@@ -95,10 +96,8 @@ def _figure(sheets: Sequence[Sheet]) -> Figure:
                     told = Condition(GENERATOR.label, level, mode)
                     found = mean_gain(sheet, told, none, measure)
                     rate = float(sheet.bpp(none).mean())
-                    points.append((rate, found.value, found.low, found.high))
-                rates, values, lows, highs = np.array(points, np.float64).T
-                (line,) = axes.plot(rates, values, marker="o", markersize=3, label=label)
-                axes.fill_between(rates, lows, highs, alpha=0.2, color=line.get_color())
+                    points.append((rate, found))
+                draw_band(axes, points, label)
             axes.axhline(0, color="grey", linewidth=0.8)
             axes.set_xscale("log")
             axes.set_title(f"{sheet.feed}: {measure.label}", fontsize=9)
