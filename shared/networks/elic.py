@@ -4,7 +4,7 @@ He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped Spac
 Coding" (CVPR 2022). Each stage changes the resolution once; blocks are bottlenecks, and there is no GDN::
 
     x (B,3,H,W)                                          x_hat (B,3,H,W)
-      | "half":    conv5/2 192, 3 blocks                   ^ "picture": deconv5x2 3
+      | "stem":    conv5/2 192, 3 blocks                   ^ "picture": deconv5x2 3
       | "quarter": conv5/2 192, 3 blocks                   | "up2":     deconv5x2 192, 3 blocks
       | "eighth":  attention, conv5/2 192, 3 blocks        | "up4":     deconv5x2 192, attention, 3 blocks
       | "latent":  conv5/2 320, attention                  | "up8":     attention, deconv5x2 192, 3 blocks
@@ -57,7 +57,7 @@ class ElicAnalysis(AnalysisTransform):
         n, m = size.width, size.latent
         super().__init__(
             [
-                Stage("half", n, [conv5x5(3, n, stride=2), *_blocks(n)]),
+                Stage("stem", n, [conv5x5(3, n, stride=2), *_blocks(n)]),
                 Stage("quarter", n, [conv5x5(n, n, stride=2), *_blocks(n)]),
                 Stage("eighth", n, [_attention(n), conv5x5(n, n, stride=2), *_blocks(n)]),
                 Stage("latent", m, [conv5x5(n, m, stride=2), _attention(m)]),
@@ -65,7 +65,7 @@ class ElicAnalysis(AnalysisTransform):
             at or {},
         )
         self.latent = m
-        self.halo = _halo(self, {"half": 2, "quarter": 4, "eighth": 8, "latent": 16})
+        self.halo = _halo(self, {"stem": 2, "quarter": 4, "eighth": 8, "latent": 16})
 
     def forward(self, x: Tensor, quality: Tensor, given: Conditioning | None = None) -> Tensor:
         """``quality`` is not read: ELIC has a model a rate."""
