@@ -10,7 +10,6 @@ from shared.codecs.parts import Parts
 from shared.latents.hyperprior import Hyperprior, HyperpriorSize
 from shared.networks.cheng import ChengAnalysis, ChengSize, ChengSynthesis
 from shared.networks.elic import ElicAnalysis, ElicSize, ElicSynthesis
-from shared.networks.precision import ready
 from shared.networks.slices import SliceSize
 from shared.networks.stages import Conditioner, Conditioning
 from training.integers import Integers
@@ -167,17 +166,6 @@ def test_the_halo_is_what_the_transform_sees(kind: type[ElicAnalysis | ElicSynth
     assert x.grad is not None
     rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten() // (16 if analyses else 1)
     assert int((rows - middle).abs().max()) == network.halo
-
-
-def test_transforms_run_in_bfloat16() -> None:
-    g_a, g_s = (
-        ready(network, torch.device("cpu"), torch.bfloat16)
-        for network in (ElicAnalysis(NARROW), ElicSynthesis(NARROW))
-    )
-    y = g_a(torch.zeros(1, 3, 64, 64, dtype=torch.bfloat16), QUALITY)
-    x_hat = g_s(y, QUALITY)
-    assert x_hat.dtype == torch.bfloat16
-    assert x_hat.isfinite().all()
 
 
 # -- a step ---------------------------------------------------------------------------------------

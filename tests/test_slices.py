@@ -150,7 +150,8 @@ def test_slices_that_are_not_y_are_refused() -> None:
     size = SIZE.model_dump(mode="json")
     with pytest.raises(ValidationError, match="7 channels together, latent has 8"):
         HyperpriorSize.model_validate(size | {"context": {"widths": [3, 4]}})
-    for wrong in ({"widths": []}, {"widths": [8, 0]}, {"widths": [8], "blocks": 1}):
+    wrongs: list[dict[str, object]] = [{"widths": []}, {"widths": [8, 0]}]
+    for wrong in (*wrongs, {"widths": [8], "blocks": 1}):
         with pytest.raises(ValidationError, match=r"widths|blocks"):
             HyperpriorSize.model_validate(size | {"context": wrong})
 

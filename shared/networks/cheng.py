@@ -17,6 +17,7 @@ Fu et al. take them without attention, narrower inside than y is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -80,6 +81,13 @@ def _up(before: int, after: int) -> nn.Module:
     return _block("ResidualBlockUpsample", before, after)
 
 
+def _casting(x: Tensor) -> AbstractContextManager[object]:
+    """Where features are bfloat16, GDN's parameters, which stay float32, are cast as they are read."""
+    if x.dtype != torch.bfloat16:
+        return nullcontext()
+    return torch.autocast(x.device.type, torch.bfloat16)
+
+
 class ChengAnalysis(AnalysisTransform):
     """g_a: (B, 3, H, W) around zero -> y (B, M, H/16, W/16)."""
 
@@ -95,7 +103,8 @@ class ChengAnalysis(AnalysisTransform):
 
     def forward(self, x: Tensor, quality: Tensor, given: Conditioning | None = None) -> Tensor:
         """``quality`` is not read: there is a model a rate."""
-        return self.run(x, quality, given)[0]
+        with _casting(x):
+            return self.run(x, quality, given)[0]
 
 
 class ChengSynthesis(SynthesisTransform):
@@ -120,5 +129,6 @@ class ChengSynthesis(SynthesisTransform):
         self, y_hat: Tensor, quality: Tensor, given: Conditioning | None, scale: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See :meth:`SynthesisTransform.masked`; ``quality`` is not read, and there is one scale."""
-        x, _, masks = self.run(y_hat, quality, given)
+        with _casting(y_hat):
+            x, _, masks = self.run(y_hat, quality, given)
         return x, masks
