@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from compressai.models import Cheng2020Attention
+from compressai.models import Cheng2020Anchor, Cheng2020Attention
 from torch import Tensor, nn
 
 from shared.codecs.parts import Parts
-from shared.networks.stages import Conditioning
+from shared.networks.cheng import ChengAnalysis, ChengSize, ChengSynthesis
+from shared.networks.elic import ElicAnalysis, ElicSize, ElicSynthesis
+from shared.networks.hific import HificAnalysis, HificSize, HificSynthesis
+from shared.networks.packed import pack_convolutions
+from shared.networks.precision import ready
+from shared.networks.stages import AnalysisTransform, Conditioning, SynthesisTransform
 from shared.pictures import Picture
 from shared.systems import ssa
 from shared.systems.catalogue import TextPlacement
@@ -103,6 +109,25 @@ def test_cheng_has_the_codecs_transforms_and_four_blocks() -> None:
     assert count(parts.g_s) == count(theirs.g_s) + 3 * block(192) + block(3)
 
 
+def test_cheng_without_attention_is_the_anchor_and_may_be_narrower_than_y() -> None:
+    theirs = Cheng2020Anchor(128)
+    size = ChengSize(latent=128, attention=False)
+    wider = ChengSize(latent=320, width=128, attention=False)
+    with torch.device("meta"):
+        g_a, g_s = ChengAnalysis(size), ChengSynthesis(size)
+        more_a, more_s = ChengAnalysis(wider), ChengSynthesis(wider)
+    assert count(g_a) == count(theirs.g_a)
+    assert count(g_s) == count(theirs.g_s)
+    assert count(more_a) - count(g_a) == conv(3, 128, 320) - conv(3, 128, 128)
+    first = conv(3, 320, 128) + conv(1, 320, 128)  # and a skip that narrows
+    assert count(more_s) - count(g_s) == first - conv(3, 128, 128)
+
+
+def test_a_size_as_the_papers_reads_as_it_always_did() -> None:
+    """Model ids are hashes over it."""
+    assert ssa.CHENG.model_dump(mode="json")["g_s"] == {"kind": "cheng", "latent": 192}
+
+
 @pytest.mark.parametrize(("name", "masks"), [("hific", range(5)), ("cheng", range(1, 5))])
 def test_shapes_at_paper_size(name: str, masks: range) -> None:
     with torch.device("meta"):
@@ -113,6 +138,32 @@ def test_shapes_at_paper_size(name: str, masks: range) -> None:
     assert y.shape[2:] == (4, 8)
     assert x_hat.shape == (2, 3, 64, 128)
     assert [mask.shape[1:] for mask in found] == [(1, 4 << i, 8 << i) for i in masks]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "synthesis", "size"),
+    [
+        (ChengAnalysis, ChengSynthesis, ChengSize(latent=16)),
+        (ElicAnalysis, ElicSynthesis, ElicSize(width=8, latent=16)),
+        (HificAnalysis, HificSynthesis, HificSize(base=4, latent=16, residual_blocks=1)),
+    ],
+)
+def test_transforms_run_as_a_codec_in_bfloat16_has_them(
+    analysis: type[AnalysisTransform], synthesis: type[SynthesisTransform], size: object
+) -> None:
+    torch.manual_seed(0)
+    quality, bfloat16 = torch.zeros(1, dtype=torch.int64), torch.bfloat16
+    exact = analysis(size), synthesis(size)  # type: ignore[arg-type, call-arg]
+    coarse = [ready(deepcopy(one), torch.device("cpu"), bfloat16) for one in exact]
+    for network in coarse:
+        pack_convolutions(network)
+    x = torch.rand(1, 3, 64, 64) - 0.5
+    with torch.inference_mode():
+        y, rounded = exact[0](x, quality), coarse[0](x.to(bfloat16), quality)
+        pictures = exact[1](y, quality), coarse[1](y.to(bfloat16), quality)
+    assert rounded.dtype == pictures[1].dtype == bfloat16
+    for expected, found in ((y, rounded), pictures):
+        assert (found.float() - expected).abs().max() < 0.05 * expected.abs().max()
 
 
 # -- the rate's target ----------------------------------------------------------------------------

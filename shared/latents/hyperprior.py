@@ -10,7 +10,7 @@ Compression" (NeurIPS 2018), without the autoregressive part::
     y - mu --> round --> symbols ==coded with table[index]==> symbols --> + mu = y_hat
 
 Where the size asks for it, mu is corrected in steps by what is decoded already
-(:mod:`shared.networks.context`).
+(:mod:`shared.networks.context`, :mod:`shared.networks.slices`).
 
 mu is float and may differ in its last bits between machines: it moves y_hat by as little, and no
 table depends on it. Index 0 says that the symbol is zero; such symbols are not coded at all. While it
@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from shared.entropy.coder import SYMBOL_LIMIT, EntropyCoder, Indices, Symbols
@@ -39,6 +40,7 @@ from shared.latents.table_prior import TablePrior
 from shared.networks.context import ContextSize, MeanContext
 from shared.networks.layers import LeakyReLU, QualityGain, QualitySequential, conv3x3, subpixel
 from shared.networks.precision import ready
+from shared.networks.slices import SliceContext, SliceSize
 from shared.networks.transforms import TransformSize
 
 __all__ = ["Hyperprior", "HyperpriorSize", "HyperpriorSymbols"]
@@ -60,9 +62,18 @@ class HyperpriorSize(TransformSize):
         (96, 64), description="widths of the integer scale branch"
     )
     # Left out of the model id where there is none, so that older bundles keep theirs.
-    context: ContextSize | None = Field(
+    context: ContextSize | SliceSize | None = Field(
         None, description="corrects means by what is decoded", exclude_if=lambda one: one is None
     )
+
+    @model_validator(mode="after")
+    def _slices_are_y(self) -> Self:
+        if isinstance(self.context, SliceSize) and sum(self.context.widths) != self.latent:
+            raise ValueError(
+                f"context: slices have {sum(self.context.widths)} channels together, latent has"
+                f" {self.latent}"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -146,9 +157,11 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
                 conv3x3(hidden, m),
             ]
         )
-        self.context = (
-            None if size.context is None else MeanContext(size.context, levels, m, hidden)
-        )
+        self.context: MeanContext | SliceContext | None = None
+        if isinstance(size.context, SliceSize):
+            self.context = SliceContext(size.context, levels, hidden)
+        elif size.context is not None:
+            self.context = MeanContext(size.context, levels, m, hidden)
         self.scale: Callable[[Tensor, Tensor], Tensor] | None = None
         self.prior: Callable[[Tensor, Tensor], Tensor] | None = None
 

@@ -22,6 +22,7 @@ __all__ = [
     "ResidualBlock",
     "bicubic",
     "conv3x3",
+    "conv5x5",
     "subpixel",
 ]
 
@@ -34,6 +35,11 @@ RESIDUAL_INIT = 0.3
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """3x3 convolution with zero padding 1: the output has ``ceil(H / stride)`` rows."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
+
+
+def conv5x5(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """5x5 convolution with zero padding 2: the output has ``ceil(H / stride)`` rows."""
+    return nn.Conv2d(in_channels, out_channels, 5, stride=stride, padding=2)
 
 
 def subpixel(in_channels: int, out_channels: int, factor: int, kernel: int = 3) -> nn.Sequential:
@@ -144,10 +150,13 @@ class QualityGain(nn.Module):
         super().__init__()
         self.log_gain = nn.Parameter(torch.zeros(levels, channels))
 
+    def of(self, quality: Tensor) -> Tensor:
+        """The gains (B, C, 1, 1) of levels (B,) int64."""
+        return self.log_gain[quality].exp()[:, :, None, None]
+
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """``x``: (B, C, H, W); ``quality``: (B,) int64 levels. Returns (B, C, H, W)."""
-        gain = self.log_gain[quality].exp()
-        return x * gain[:, :, None, None].to(x.dtype)
+        return x * self.of(quality).to(x.dtype)
 
 
 class QualitySequential(nn.ModuleList):

@@ -56,6 +56,6 @@ def ready(network: ModuleT, device: torch.device, dtype: torch.dtype) -> ModuleT
     """
     network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(dtype)
     return network
