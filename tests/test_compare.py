@@ -348,15 +348,15 @@ def test_records_rows_plots_and_pictures_are_there(found: Comparison, out: Path)
 
 def test_tables_have_a_line_for_everything(found: Comparison) -> None:
     assert len(rates(found).rows) == len(found.rates)
-    assert [section.title for section in answers(found)] == [
+    assert [section.title for section in answers(found.gains)] == [
         "Own caption over none",
         "Wrong caption over none",
         "System over its twin",
         "System over base",
     ]
-    lines = sum(len(section.rows) for section in by_level(found))
+    lines = sum(len(section.rows) for section in by_level(found.gains))
     assert 5 * lines == sum(gain.quality is not None for gain in found.gains)
-    saved = saved_bits(found)
+    saved = saved_bits(found.saved)
     assert saved is not None
     assert 5 * len(saved.rows) == len(found.saved)
 

@@ -25,14 +25,15 @@ from cluster.reproduce.evidence import Request
 from cluster.reproduce.extra_rate import extra_rates_percent
 from cluster.reproduce.run import reproduce_command
 from cluster.reproduce.sheet import JUDGE, MEASURES, Condition, Sheet, SheetError
+from cluster.reproduce.ssa import FULL, NO_TEXT, VARIANTS
 from cluster.reproduce.stability import guarded, spread_and_gap
 from cluster.reproduce.tables import Column, Section, TableRow, markdown
-from cluster.reproduce.ssa import FULL, NO_TEXT, VARIANTS
 from cluster.reproduce.variants import configured, entry_of
 from shared.bundle import shipped_bundle
 from shared.errors import SidewireError
 from shared.feed import FeedError
 from shared.metrics import Curve, bd_rate
+from training.recipes.generator import GeneratorRecipe
 
 KODAK8 = Path(__file__).parents[1] / "cluster" / "feeds" / "kodak8.parquet"
 PSNR = MEASURES[0]

@@ -54,7 +54,8 @@ def reproduce(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes or previews.",
+            help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes, ssa-words, ssa-bytes,"
+            " selic-fusion, selic-semantics, taco-ablation or previews.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
@@ -73,6 +74,9 @@ def reproduce(
     quality: Annotated[
         int, typer.Option("--quality", "-q", help="Level of table 2 and of the masks.")
     ] = 11,
+    levels: Annotated[
+        str, typer.Option(help="Of the tables of selic and taco: 'all', or numbers with commas.")
+    ] = "all",
     ssimulacra2_every: Every = 1,
     limit: Annotated[
         int | None, typer.Option(min=2, help="Only the first pictures of each feed.")
@@ -81,6 +85,7 @@ def reproduce(
 ) -> None:
     """Measure counterparts of the paper's tables on the weights here, or previews beside others' hashes."""
     with errors_in_one_line():
+        from cluster.evaluation.run import parse_levels  # noqa: PLC0415
         from cluster.reproduce.evidence import Request  # noqa: PLC0415
         from cluster.reproduce.run import EVIDENCE, reproduce_command  # noqa: PLC0415
         from shared.errors import SidewireError  # noqa: PLC0415
@@ -96,6 +101,7 @@ def reproduce(
             joint,
             train,
             quality,
+            parse_levels("--levels", levels),
             ssimulacra2_every,
             limit,
             jobs,

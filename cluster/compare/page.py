@@ -28,10 +28,10 @@ def write_page(path: Path, found: Comparison, plots: list[Plot]) -> None:
     environment.globals |= {"beyond": beyond, "figure_text": figure_text, "named": named}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         found=found,
-        answers=answers(found),
+        answers=answers(found.gains),
         rates=rates(found),
-        by_level=by_level(found),
-        saved=saved_bits(found),
+        by_level=by_level(found.gains),
+        saved=saved_bits(found.saved),
         plots=plots,
         square=SQUARE,
     )

@@ -141,7 +141,7 @@ def compare_command(request: Request, as_json: bool) -> None:
         print(json.dumps(found.to_json()))
         return
     console = Console(highlight=False)
-    tables = [terminal_table(section) for section in (rates(found), *answers(found))]
+    tables = [terminal_table(section) for section in (rates(found), *answers(found.gains))]
     # A table has its columns whole, on a narrow terminal in wrapped lines: cut figures are of no use.
     widest = max(Measurement.get(console, console.options, table).maximum for table in tables)
     console.width = max(console.width, widest)

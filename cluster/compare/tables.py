@@ -53,7 +53,9 @@ def _pair(pair: Pair) -> str:
     name = system_name(pair)
     if pair.question in {Question.OWN, Question.WRONG}:
         return name
-    return f"{name} over {pair.anchor}"
+    usual = pair.text == TextMode.MATCHED or TextPlacement(pair.text_at) not in ENDS
+    told = "" if usual else f", {TOLD[TextMode(pair.text)]}"
+    return f"{name}{told} over {pair.anchor}"
 
 
 def rates(found: Comparison) -> Section:
@@ -106,15 +108,15 @@ def _short(label: str) -> str:
     )
 
 
-def answers(found: Comparison) -> list[Section]:
+def answers(gains: Sequence[Gain]) -> list[Section]:
     """A section a question: every system's gain over all levels, at equal bits."""
     sections = []
     for question in Question:
         rows = []
-        for lead in _leads(found.gains, question):
+        for lead in _leads(gains, question):
             own = [
                 gain
-                for gain in found.gains
+                for gain in gains
                 if (gain.pair, gain.counted, gain.quality) == (lead.pair, lead.counted, None)
             ]
             gained = (gain.gain for gain in own)
@@ -144,12 +146,12 @@ def _leads(gains: Sequence[Gain], question: Question) -> list[Gain]:
     ]
 
 
-def by_level(found: Comparison) -> list[Section]:
+def by_level(gains: Sequence[Gain]) -> list[Section]:
     """A section a question: gains level by level, and of how many pictures they are."""
     sections = []
     for question in Question:
         lines: dict[tuple[Pair, Counted, int], list[Gain]] = {}
-        for gain in found.gains:
+        for gain in gains:
             if gain.pair.question is question and gain.quality is not None:
                 lines.setdefault((gain.pair, gain.counted, gain.quality), []).append(gain)
         rows = tuple(
@@ -179,10 +181,10 @@ def by_level(found: Comparison) -> list[Section]:
     return sections
 
 
-def saved_bits(found: Comparison) -> Section | None:
+def saved_bits(saved: Sequence[SavedBits]) -> Section | None:
     """BD-rates of all pairs; None where there are none."""
     lines: dict[tuple[Pair, Counted], list[SavedBits]] = {}
-    for one in found.saved:
+    for one in saved:
         lines.setdefault((one.pair, one.counted), []).append(one)
     if not lines:
         return None

@@ -74,7 +74,9 @@ def _against_twin(
         raise SidewireError(f"{request.evidence}: its models are not there; --train makes them")
     *others, twin = entries
     levels = {
-        entry: tuple(q for q in open_codec(entry).qualities if q in request.levels)
+        entry: tuple(
+            q for q in open_codec(entry).qualities if request.levels == "all" or q in request.levels
+        )
         for entry in entries
     }
     sections = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.progress import Progress
 
@@ -12,12 +13,13 @@ from cluster.evaluation.collect import collect
 from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.measure import tasks_of, texts_of
 from cluster.evaluation.report import write_results
+from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
 from cluster.reproduce.sheet import Sheet
 from cluster.reproduce.tables import Section
 from shared.feed import FeedError
 
-__all__ = ["Evidence", "Request", "feeds", "levels", "sheet_of"]
+__all__ = ["Evidence", "Request", "feeds", "levels", "rows_of", "sheet_of"]
 
 #: Names in tables, and where their feeds lie below the data folder.
 FEEDS = {
@@ -40,6 +42,7 @@ class Request:
             the other, as far as there.
         train: train variants that are missing there.
         quality: level of tables and figures that are of one level.
+        levels: of the tables of told encoders, as far as a codec has them.
         limit: of pictures a feed.
     """
 
@@ -50,6 +53,7 @@ class Request:
     joint: Path
     train: bool = False
     quality: int = 11
+    levels: tuple[int, ...] | Literal["all"] = "all"
     ssimulacra2_every: int = 1
     limit: int | None = None
     jobs: int = 1
@@ -78,13 +82,13 @@ def levels(entries: Sequence[CodecEntry]) -> dict[CodecEntry, tuple[int, ...]]:
     return {entry: open_codec(entry).qualities for entry in entries}
 
 
-def sheet_of(
+def rows_of(
     request: Request,
     feed: tuple[str, Path],
     entries: Mapping[CodecEntry, tuple[int, ...]],
     modes: Sequence[TextMode],
     progress: Progress,
-) -> Sheet:
+) -> list[ResultRow]:
     """Measure one feed; its rows are kept beside the tables."""
     name, path = feed
     texts = texts_of(path, modes, request.limit)
@@ -92,4 +96,15 @@ def sheet_of(
     bar = progress.add_task(name, total=len(texts) * len(entries))
     rows, _ = collect(tasks, request.jobs, len(entries), progress, bar)
     write_results(request.out / f"{request.evidence}-{name.lower()}.parquet", rows)
-    return Sheet(name, rows)
+    return rows
+
+
+def sheet_of(
+    request: Request,
+    feed: tuple[str, Path],
+    entries: Mapping[CodecEntry, tuple[int, ...]],
+    modes: Sequence[TextMode],
+    progress: Progress,
+) -> Sheet:
+    """Measure one feed, see :func:`rows_of`; its rows as columns over pictures."""
+    return Sheet(feed[0], rows_of(request, feed, entries, modes, progress))

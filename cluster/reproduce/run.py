@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cluster.console import progress_bars
 from cluster.records import plain
-from cluster.reproduce import previews, ssa
+from cluster.reproduce import encoders, previews, ssa
 from cluster.reproduce.evidence import Evidence, Request
 from cluster.reproduce.tables import Section, markdown
 from shared.errors import SidewireError
@@ -20,7 +20,11 @@ from shared.pictures import write_atomically
 __all__ = ["EVIDENCE", "reproduce_command"]
 
 #: Every system's, by name.
-EVIDENCE: dict[str, Evidence] = {**ssa.EVIDENCE, **previews.EVIDENCE}
+EVIDENCE: dict[str, Evidence] = {
+    **ssa.EVIDENCE,
+    **encoders.EVIDENCE,
+    **previews.EVIDENCE,
+}
 
 
 def _write(request: Request, sections: Sequence[Section]) -> str:

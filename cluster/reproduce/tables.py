@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from rich.box import SIMPLE
@@ -65,6 +65,10 @@ class Section:
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
     note: str = ""
+
+    def titled(self, title: str) -> Section:
+        """The same under another title."""
+        return replace(self, title=title)
 
 
 def beyond(cell: Cell, column: Column) -> bool:
