@@ -8,6 +8,7 @@ any number of workers, or on none of Ray's.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -44,6 +45,8 @@ T = TypeVar("T")
 RESTARTS = 3
 #: Times that workers are waited for again which did not come within Ray Train's minute.
 WAITS = 2
+#: On a cluster inside this process no node is taken away with a notice.
+NO_NOTICE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 #: Seconds between two looks at the log that the first worker writes.
 LOOK_SECONDS = 0.5
 #: Errors that would come again: they end a run at once.
@@ -86,6 +89,8 @@ class RayTrain:
         """
         places.out.mkdir(parents=True, exist_ok=True)
         places = _absolute(places)
+        if not self.address:
+            os.environ.update(NO_NOTICE)
         with (
             connected(self.address),
             TemporaryDirectory(
