@@ -15,9 +15,10 @@ from cluster.commands import actors, bench, compare, demo, evidence, receiving, 
 from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
-from cluster.console import errors_in_one_line, print_result, progress_console
+from cluster.console import EXIT_USAGE, errors_in_one_line, print_result, progress_console, stop
 from cluster.ending import leave
 from shared.core_log import divert_core_log
+from shared.errors import SidewireError
 from shared.systems.catalogue import systems
 from shared.version import VERSION
 
@@ -259,6 +260,17 @@ def train(
         Path | None,
         typer.Option(help="A generator's run: begin with another run's distortion.pt."),
     ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take every step on so many Ray Train workers, a part on each."),
+    ] = None,
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            help="Their cluster, as Ray takes it; all of its machines see these folders at the same paths."
+            " Empty for one of its own."
+        ),
+    ] = "",
 ) -> None:
     """Train a stream or a generator, or resume where its checkpoint stands, and export a bundle."""
     # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
@@ -266,7 +278,15 @@ def train(
     with errors_in_one_line():
         from training.command import Places, train_command  # noqa: PLC0415
 
-        train_command(config, Places(data, out, bundle, snapshot, start))
+        places = Places(data, out, bundle, snapshot, start)
+        if ray_workers is None:
+            if ray_address:
+                stop(SidewireError("ray_address is set, and no ray_workers"), EXIT_USAGE)
+            train_command(config, places)
+            return
+        from cluster.actors.training import RayTrain  # noqa: PLC0415
+
+        train_command(config, places, RayTrain(ray_workers, ray_address))
 
 
 app.command("eval")(evidence.evaluate)

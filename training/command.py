@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from shared.errors import SidewireError
 from training.recipe import Places, Recipe
 from training.recipes import KINDS
 
-__all__ = ["Places", "read_recipe", "train_command"]
+__all__ = ["Host", "Places", "alone", "read_recipe", "train_command"]
+
+#: What carries a recipe out, and says what came of it in one line.
+Host = Callable[[Recipe[Any], Places], str]
 
 
 def read_recipe(config: Path) -> Recipe[Any]:
@@ -38,7 +42,12 @@ def read_recipe(config: Path) -> Recipe[Any]:
         raise SidewireError(f"{config}: {field}: {first['msg']}") from None
 
 
-def train_command(config: Path, places: Places) -> None:
+def alone(recipe: Recipe[Any], places: Places) -> str:
+    """Carry a recipe out in this process."""
+    return recipe.carry_out(places)
+
+
+def train_command(config: Path, places: Places, host: Host = alone) -> None:
     """What ``sidewire train`` does.
 
     Raises:
@@ -46,7 +55,7 @@ def train_command(config: Path, places: Places) -> None:
     """
     recipe = read_recipe(config)
     try:
-        made = recipe.carry_out(places)
+        made = host(recipe, places)
     except FileNotFoundError as error:
         raise SidewireError(str(error)) from None
     print(f"{places.bundle}: {made}")

@@ -76,7 +76,10 @@ class Contrast(Run[Pair]):
         super().__init__(settings.seed, self.batch, [phase], models, {"model": learner})
 
     def batch(self, step: int, phase: str) -> Pair:
-        """Pictures (B, C, crop, crop) in 0..1, cut and mirrored at random, and one caption each."""
+        """Pictures (B, C, crop, crop) in 0..1, cut and mirrored at random, and one caption each.
+
+        Each of several workers has its own to tell apart: fewer, that is.
+        """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, step])
         versions, count = self.views.shape[:2]
@@ -94,7 +97,8 @@ class Contrast(Run[Pair]):
         x = (x * gain[:, None, None, None]).clamp(0, 1)
         caption = torch.from_numpy(rng.integers(0, self.sentences.shape[1], len(index)))
         words = F.normalize(self.sentences[index, caption].float(), dim=1)
-        return x.to(memory_format=torch.channels_last), words
+        own = self.together.rows(len(x), least=2)
+        return x[own].to(memory_format=torch.channels_last), words[own]
 
     def loss(self, pair: Pair) -> Tensor:
         """A scalar, in nats."""

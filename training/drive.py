@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import torch
 from rich.console import Console
 
 from training.run import Run
+from training.step_log import StepLog, StepRow
 
-__all__ = ["CHECKPOINT", "StepRow", "drive"]
+__all__ = ["CHECKPOINT", "drive"]
 
 CHECKPOINT = "checkpoint.pt"
 LOG_EVERY = 50
@@ -24,33 +23,12 @@ CHECKPOINT_EVERY = 250
 CHECKPOINT_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class StepRow:
-    """One line of ``log.csv``; the loss is a mean since the row before."""
-
-    step: int
-    phase: str
-    seconds: float
-    loss: float
-    steps_per_second: float
-    validation: str = ""
-
-
-def _append(path: Path, row: StepRow, console: Console) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(row)))
-        if fresh:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-    line = f"{row.phase} step {row.step} loss {row.loss:.4f} {row.steps_per_second:.2f} steps/s"
-    console.print(f"{line} {row.validation}".rstrip(), highlight=False)
-
-
 def drive(
     run: Run[Any], validate: Callable[[], str], folder: Path, validate_every: int = 500
 ) -> None:
     """Step until all phases are done; the end of each is kept as ``PHASE.pt``, for others to start from.
+
+    Of several workers, which take every step together, the first one writes; losses are the mean of all.
 
     Args:
         run: what is trained; continues where it stands.
@@ -61,7 +39,7 @@ def drive(
     Raises:
         FloatingPointError: the loss is not a number any more.
     """
-    console, ends = Console(), run.ends()
+    console, log, ends = Console(), StepLog(folder), run.ends()
     before, started = run.seconds, time.monotonic()
     mark = saved = started
     total, count = torch.zeros(()), 0
@@ -69,16 +47,21 @@ def drive(
         total, count = run.advance() + total, count + 1
         done, over = run.step, run.step in ends
         if done % LOG_EVERY == 0 or over:
+            run.together.average([total])
             mean = float(total) / count
             if not math.isfinite(mean):
                 raise FloatingPointError(f"loss is {mean} at step {done}")
-            now = time.monotonic()
-            run.seconds = before + now - started
-            said = validate() if done % validate_every == 0 or over else ""
-            phase = next(name for end, name in ends.items() if done <= end)
-            row = StepRow(done, phase, round(run.seconds, 1), mean, count / (now - mark), said)
-            _append(folder / "log.csv", row, console)
+            if run.together.first:
+                now = time.monotonic()
+                run.seconds = before + now - started
+                said = validate() if done % validate_every == 0 or over else ""
+                phase = next(name for end, name in ends.items() if done <= end)
+                row = StepRow(done, phase, round(run.seconds, 1), mean, count / (now - mark), said)
+                log.add(row)
+                console.print(row.line, highlight=False)
             total, count, mark = torch.zeros(()), 0, time.monotonic()
+        if not run.together.first:
+            continue
         late = time.monotonic() - saved > CHECKPOINT_SECONDS
         if (done % CHECKPOINT_EVERY == 0 and late) or over:
             run.save(folder / CHECKPOINT)

@@ -31,6 +31,7 @@ from training.terms.matching import Matching
 from training.terms.mse import squared_error
 from training.terms.step import Batch, ByLevel, Step, Term
 from training.terms.viewers import viewers_faults
+from training.together import ALONE, Together
 
 if TYPE_CHECKING:
     from training.recipes.generator import GeneratorRecipe
@@ -149,8 +150,8 @@ class GeneratorRun(Run[Steps]):
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def batch(self, step: int, group: Group) -> Batch:
-        """What a step sees of one scale: captioned pictures, and others behind them."""
+    def batch(self, step: int, group: Group, together: Together = ALONE) -> Batch:
+        """What a step of one of some workers sees of one scale: captioned pictures, others behind them."""
         recipe, number = self.recipe, step + APART * self.groups.index(group)
         others = round(recipe.others_share * group.count) if self.sources.others else 0
         captioned = self.sources.captioned.batch(recipe.seed, number, group.count - others, 0)
@@ -159,11 +160,12 @@ class GeneratorRun(Run[Steps]):
             assert self.sources.others is not None
             more = self.sources.others.batch(recipe.seed, number, others, seen.x.shape[2])
             seen = seen.joined(more.to(self.device))
-        return self.received(seen, group.quality(self.device), group.scale)
+        seen = together.part(replace(seen, quality=group.quality(self.device)))
+        return self.received(seen, seen.quality, group.scale)
 
     def received(self, batch: Batch, quality: Tensor, scale: int) -> Batch:
         """A batch of padded pictures with what comes of them through the stream at levels (B,)."""
-        share = self.parts.ladder.scales.count(scale) / self.parts.levels
+        share = batch.share * self.parts.ladder.scales.count(scale) / self.parts.levels
         y_hat = received(self.parts, batch.x, quality, scale)
         return replace(batch, quality=quality, scale=scale, share=share, y_hat=y_hat)
 
@@ -177,7 +179,8 @@ class GeneratorRun(Run[Steps]):
 
     def draw(self, step: int, phase: str) -> Steps:
         """See :class:`Run`."""
-        return tuple(self._step(step, self.batch(step, group)) for group in self.groups)
+        batches = (self.batch(step, group, self.together) for group in self.groups)
+        return tuple(self._step(step, batch) for batch in batches)
 
     @property
     def averaged(self) -> Synthesis:

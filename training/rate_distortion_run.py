@@ -193,7 +193,7 @@ class RateDistortionRun(Run[Any]):
 
     def draw(self, step: int, phase: str) -> tuple[Step, ...] | tuple[IntegerStep, ...]:
         """See :class:`Run`."""
-        batches = [self.batch(step, group) for group in self.groups]
+        batches = [self.together.part(self.batch(step, group)) for group in self.groups]
         if phase != "integer" or self.integers is None:
             return tuple(self._step(step, batch) for batch in batches)
         return tuple(self.integers.step(self.analysed(batch), batch) for batch in batches)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.bundle import Provenance
 from training.drive import CHECKPOINT, drive
 from training.run import Run
+from training.together import ALONE, Together
 
 __all__ = ["Places", "Recipe", "levels_line", "provenance"]
 
@@ -89,27 +90,37 @@ class Recipe(BaseModel, Generic[DataT]):
     def finish(self, run: Run[Any], data: DataT) -> None:
         """What a snapshot still needs before it can be exported."""
 
-    def carry_out(self, places: Places) -> str:
+    def carry_out(self, places: Places, together: Together = ALONE) -> str:
         """Train, continuing from ``out/checkpoint.pt`` where there is one, and write the bundle.
+
+        Args:
+            together: the workers that do it, all of which see the same places; the first one writes.
+
+        Returns:
+            What to say of the bundle in one line; of a worker that has not written it nothing.
 
         Raises:
             FileNotFoundError: no training data, or nothing to take a snapshot of.
+            LimitError: a step has fewer pictures than there are workers.
         """
         places.out.mkdir(parents=True, exist_ok=True)
         checkpoint = places.out / CHECKPOINT
         if places.snapshot and not checkpoint.exists():
             raise FileNotFoundError(f"no checkpoint to export: {checkpoint}")
-        data = self.load(places)
+        # What the first worker leaves in the cache is read by the others.
+        with together.first_one_first():
+            data = self.load(places)
         run = self.begin(data)
         if checkpoint.exists():
             run.load(checkpoint)
         elif places.start is not None:
             run.load(places.start)
+        run.join(together)
         if places.snapshot:
             self.finish(run, data)
         else:
             drive(run, lambda: self.watch(run, data), places.out, self.watch_steps)
-        return self.export(run, data, places)
+        return self.export(run, data, places) if together.first else ""
 
 
 def provenance(recipe: Recipe[Any], run: Run[Any], data_digest: str, **measured: Any) -> Provenance:

@@ -2,7 +2,8 @@
 
 A phase is a number of steps in which some learners descend, each on a loss of its own, in order, on one
 batch. What a step sees is drawn from ``(seed, step)`` alone, so that a run that is resumed from a
-checkpoint ends where an unbroken one would.
+checkpoint ends where an unbroken one would. Several workers can take the steps of one run together
+(:mod:`training.together`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from shared.errors import SidewireError
+from training.together import ALONE, Together
 
 __all__ = [
     "Average",
@@ -70,6 +74,9 @@ class Average(Generic[ModuleT]):
 class Learner:
     """Parameters that descend together.
 
+    Attributes:
+        reduce: makes several workers' gradients one, in place, before they are clipped; None for one worker.
+
     Args:
         optimisers: of all of them, each at its own rate.
         clip_norm: of the gradients together; None for none.
@@ -85,6 +92,7 @@ class Learner:
         decayed: Iterable[nn.Parameter] = (),
         decay: float = 0.0,
     ) -> None:
+        self.reduce: Callable[[Sequence[Tensor]], None] | None = None
         self.optimisers = list(optimisers)
         self._clip_norm, self._average = clip_norm, average
         self._decayed, self._decay = list(decayed), decay
@@ -128,8 +136,10 @@ class Learner:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [one for group in self._groups() for one in group["params"]]
+        if self.reduce is not None:
+            self.reduce([one.grad for one in parameters if one.grad is not None])
         if self._clip_norm is not None:
-            parameters = [one for group in self._groups() for one in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self._clip_norm)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -184,7 +194,12 @@ class Run(Generic[T]):
         draw: what a step sees, by its number; also told the phase's name.
         models: all that learns, and averages, by name: what a checkpoint holds.
         learners: all that the phases use, by name.
+
+    Attributes:
+        together: the workers that take this run's steps.
     """
+
+    together: Together = ALONE
 
     def __init__(
         self,
@@ -222,6 +237,27 @@ class Run(Generic[T]):
             ends[end] = phase.name
         return ends
 
+    def join(self, together: Together) -> None:
+        """Take all further steps together with others, from the weights of the first of them.
+
+        Raises:
+            SidewireError: the others stand elsewhere.
+        """
+        if together.alone:
+            return
+        self.together = together
+        steps = together.answers(self.step)
+        if len(set(steps)) > 1:
+            raise SidewireError(
+                f"workers stand at steps {', '.join(map(str, steps))}: the folder of the run must be"
+                " one that all of them see"
+            )
+        for learner in self._learners.values():
+            learner.reduce = together.average
+        # Machines differ in the last bits of how a run begins.
+        for model in self._models.values():
+            together.follow([*model.parameters(), *model.buffers()])
+
     def train_step(self) -> float:
         """One step of whichever phase it is; returns its loss."""
         return float(self.advance().item())
@@ -235,11 +271,20 @@ class Run(Generic[T]):
             done -= phase.steps
         if done == 0 and phase.begin is not None:
             phase.begin()
-        torch.manual_seed(hash((self.seed, self.step)))
+        # Noise is each worker's own: the first one's is that of a worker alone.
+        ranks = () if self.together.first else (self.together.rank,)
+        torch.manual_seed(hash((self.seed, self.step, *ranks)))
         seen = self._draw(self.step, phase.name)
         for move in phase.moves:
             move.learner.set_rates(move.schedule(done, phase.steps))
-        loss = (phase.recorder or carry_out)(phase.moves, seen)
+        if self.together.alone:
+            loss = (phase.recorder or carry_out)(phase.moves, seen)
+        else:
+            # A recording would hold what one GPU does, and no exchange with others.
+            loss = carry_out(phase.moves, seen)
+            # Peaks and running means are those of the first worker's pictures.
+            for model in self._models.values():
+                self.together.follow(list(model.buffers()))
         self.step += 1
         self.cpu_seconds += time.process_time() - began
         return loss

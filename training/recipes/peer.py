@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from shared.errors import LimitError
 from shared.feed import read_feed
 from shared.latents.rounding import round_ste
 from shared.metrics import ms_ssim, psnr
@@ -34,6 +35,7 @@ from training.drive import CHECKPOINT, drive
 from training.muon import muon_and_adamw
 from training.recipe import Places, Recipe
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
+from training.together import ALONE, Together
 
 __all__ = ["PeerRecipe", "PeerRun", "coded", "compressai_mean_scale", "network_input"]
 
@@ -112,8 +114,14 @@ class PeerRecipe(Recipe[Data]):
         curve.write(places.bundle)
         return f"{self.name}, a curve of {len(points)} points"
 
-    def carry_out(self, places: Places) -> str:
-        """See :meth:`Recipe.carry_out`: every point in turn, continued where it stands."""
+    def carry_out(self, places: Places, together: Together = ALONE) -> str:
+        """See :meth:`Recipe.carry_out`: every point in turn, continued where it stands.
+
+        Raises:
+            LimitError: there are several workers, while a point's hours are those of one process.
+        """
+        if not together.alone:
+            raise LimitError("workers of a peer, whose processor hours count,", together.count, 1)
         data = self.load(places)
         for run in self._points(data, places.out):
             drive(run, partial(run.measure, data.validation), run.folder)

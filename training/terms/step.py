@@ -65,6 +65,10 @@ class Batch:
         assert self.text is not None
         return Conditioning(self.text, None, self.tokens, self.mask)
 
+    def taken(self, rows: slice) -> Batch:
+        """Some of its pictures."""
+        return self._mapped(lambda tensor: tensor[rows])
+
     def repeated(self, levels: range) -> Batch:
         """One picture at each of these levels."""
         count = len(levels)
