@@ -107,6 +107,13 @@ def encode(
         str | None,
         typer.Option(help="What is said of the picture, for codecs whose encoder reads it."),
     ] = None,
+    captioner: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Instead: folder of a transformers model, such as a BLIP, that says what it sees.",
+        ),
+    ] = None,
     bundle: BundleFolder = None,
     json: Json = False,
 ) -> None:
@@ -116,19 +123,30 @@ def encode(
             raise typer.BadParameter("give one of --quality, --bytes and --bpp")
         if bpp is not None and not 0 < bpp < math.inf:
             raise typer.BadParameter("--bpp must be a positive number")
+        if caption is not None and captioner is not None:
+            raise typer.BadParameter("give one of --caption and --captioner")
+        from sender.captioning import captioner_for  # noqa: PLC0415
         from sender.encode import Wanted, encode_file  # noqa: PLC0415
-        from shared.codecs import load_encoder  # noqa: PLC0415
+        from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
 
-        wanted = Wanted(quality, size, bpp)
-        level, encoded = encode_file(source, target, load_encoder(codec, bundle), wanted, caption)
+        encoder, wanted = load_encoder(codec, bundle), Wanted(quality, size, bpp)
+        asked = captioner_for(captioner, encoder.name, isinstance(encoder, ToldEncoder))
+        made = encode_file(source, target, encoder, wanted, caption, asked)
+    if made.told.warning:
+        typer.echo(
+            f"sidewire: encoded as if nothing was said: {made.told.warning}",
+            err=True,
+        )
+    encoded = made.encoded
     values = {
         "file": str(target),
         "codec": codec,
-        "quality": level,
+        "quality": made.level,
         "width": encoded.width,
         "height": encoded.height,
         "bytes": encoded.counted,
         "bpp": encoded.bits_per_pixel,
+        **({} if asked is None else {"caption": made.told.caption or ""}),
     }
     print_result(values, json)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from google.protobuf.duration_pb2 import Duration
 
 from receiver.work import Caption, Frame, Key
 from shared.bitstream.container import Container
+from shared.bitstream.header import MODEL_ID_BYTES
 from shared.errors import LimitError, SidewireError, UnknownCodecError
 from shared.systems.catalogue import stream_name
 from shared.wire.checksums import caption_crc, frame_crc, skip_crc
@@ -16,7 +17,7 @@ from shared.wire.errors import Reason, WireError
 from shared.wire.limits import CONTENT_ID_BYTES, Limits
 from shared.wire.v1 import caption_channel_pb2, image_channel_pb2
 
-__all__ = ["LARGEST_SEQ", "Admission", "Model"]
+__all__ = ["LARGEST_SEQ", "Admission", "Model", "in_words"]
 
 #: SQLite's integers end here.
 LARGEST_SEQ = (1 << 63) - 1
@@ -101,11 +102,16 @@ class Admission:
         try:
             name = stream_name(header.codec_id)
         except UnknownCodecError as error:
-            raise WireError(Reason.MODEL_UNKNOWN, str(error), codec_id=header.codec_id) from None
+            raise WireError(
+                Reason.MODEL_UNKNOWN,
+                f"{error}; decoded here: {in_words(self.models)}",
+                codec_id=header.codec_id,
+            ) from None
         if not any(name == known and header.is_of(model_id) for known, model_id in self.models):
             raise WireError(
                 Reason.MODEL_UNKNOWN,
-                f"codec {name} with model {header.model_id.hex()} is not among those decoded here",
+                f"codec {name} with model {header.model_id.hex()} is not among those decoded here:"
+                f" {in_words(self.models)}",
                 codec=name,
                 model_id=header.model_id.hex(),
             )
@@ -188,6 +194,12 @@ class Admission:
         return replace(
             caption, content_id=caption.content_id[:CONTENT_ID_BYTES], text=None, language=""
         )
+
+
+def in_words(models: Iterable[Model]) -> str:
+    """Codecs with the first bytes of their models' ids, for messages: ``base f37716ce``."""
+    shown = (f"{name} {model_id[:MODEL_ID_BYTES].hex()}".rstrip() for name, model_id in models)
+    return ", ".join(sorted(shown)) or "none"
 
 
 def malformed(field: str, problem: str) -> WireError:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from receiver.admission import LARGEST_SEQ, Admission, Model, malformed
+from receiver.admission import LARGEST_SEQ, Admission, Model, in_words, malformed
 from receiver.flow import Account, Quota
 from receiver.joiner import JoinPolicy
 from receiver.ledger import StreamRow
@@ -186,7 +186,7 @@ class Registry:
                 raise WireError(
                     Reason.MODEL_UNKNOWN,
                     f"codec {name} with model {model_id} in version {version} of the bitstream"
-                    " is not among those decoded here",
+                    f" is not among those decoded here: {in_words(self.terms.models or ())}",
                     codec=name,
                     model_id=model_id,
                     bitstream_version=version,

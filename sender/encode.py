@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from sender.captioning import Told, told_of
 from shared.codecs import AnyEncoder, Encoded, encode
 from shared.codecs.fitting import best_that_fits
 from shared.pictures import Picture, read_picture, write_atomically
+from shared.text.captioner import Captioner
 
-__all__ = ["Wanted", "encode_file"]
+__all__ = ["EncodedFile", "Wanted", "encode_file"]
 
 
 @dataclass(frozen=True)
@@ -31,25 +33,40 @@ class Wanted:
         return whole if math.isclose(wanted, whole, rel_tol=1e-12) else math.floor(wanted)
 
 
+@dataclass(frozen=True)
+class EncodedFile:
+    """A stream that was written, its level, and what its encoder was told."""
+
+    level: int
+    encoded: Encoded
+    told: Told
+
+
 def encode_file(
-    source: Path, target: Path, encoder: AnyEncoder, wanted: Wanted, caption: str | None = None
-) -> tuple[int, Encoded]:
+    source: Path,
+    target: Path,
+    encoder: AnyEncoder,
+    wanted: Wanted,
+    caption: str | None = None,
+    captioner: Captioner | None = None,
+) -> EncodedFile:
     """Read ``source``, compress it, write ``target`` whole or not at all; a blind encoder hears no caption.
 
-    Returns:
-        the level, and the stream.
+    Args:
+        captioner: is asked where there is no caption.
 
     Raises:
         SidewireError: what is wrong with the picture, the quality, the size or the place.
     """
     picture = read_picture(source)
+    told = told_of(picture, caption, captioner)
     limit = wanted.size_for(picture)
     if limit is None:
         level = encoder.default_quality if wanted.quality is None else wanted.quality
-        encoded = encode(encoder, picture, level, caption)
+        encoded = encode(encoder, picture, level, told.caption)
     else:
         level, encoded = best_that_fits(
-            lambda one: encode(encoder, picture, one, caption), encoder.qualities, limit
+            lambda one: encode(encoder, picture, one, told.caption), encoder.qualities, limit
         )
     write_atomically(target, encoded.blob)
-    return level, encoded
+    return EncodedFile(level, encoded, told)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sender.captioning import captioner_for, told_of
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
 from shared.pictures import picture_from_bytes
@@ -19,8 +20,9 @@ from shared.systems.catalogue import systems
 if TYPE_CHECKING:
     from shared.codecs.halves import LatentEncoder
     from shared.codecs.interface import AnyEncoder
+    from shared.text.captioner import Captioner
 
-__all__ = ["CodecSettings", "EncodeTask", "EncoderTerms", "Unencodable", "build_encoder"]
+__all__ = ["CodecSettings", "EncodeTask", "EncoderTerms", "Made", "Unencodable", "build_encoder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class CodecSettings:
         threads: of torch.
         bundle: folder of another model bundle than the one that ships.
         preview_bytes: of a preview that is made in place of the picture's own stream; None for that one.
+        captioner: folder of a model that is asked about pictures without a caption.
     """
 
     codec: str
@@ -39,6 +42,7 @@ class CodecSettings:
     threads: int
     bundle: Path | None = None
     preview_bytes: int | None = None
+    captioner: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,18 @@ class EncodeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A picture's container.
+
+    Attributes:
+        warning: why its encoder was told nothing although a captioner was asked, in one line.
+    """
+
+    container: bytes
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unencodable:
     """Why a picture has no container, in one line."""
 
@@ -73,11 +89,11 @@ class Unencodable:
 
 def build_encoder(
     settings: CodecSettings,
-) -> tuple[EncoderTerms, Callable[[EncodeTask], bytes | Unencodable]]:
+) -> tuple[EncoderTerms, Callable[[EncodeTask], Made | Unencodable]]:
     """The terms of the encoder, and what turns a picture's file into a container.
 
     Raises:
-        UnknownCodecError, QualityError, BundleError: the settings are wrong.
+        UnknownCodecError, QualityError, BundleError, CaptionerError: the settings are wrong.
     """
     import torch  # noqa: PLC0415
 
@@ -94,25 +110,30 @@ def build_encoder(
     quality = encoder.default_quality if settings.quality is None else settings.quality
     encoder.check_quality(quality)
     told = isinstance(encoder, ToldEncoder) and settings.preview_bytes is None
+    captioner = captioner_for(settings.captioner, encoder.name, told)
     terms = EncoderTerms(encoder.terms.stream, encoder.terms.model_id, told)
     if settings.preview_bytes is not None:
         return terms, partial(_answer, partial(_preview, encoder, settings.preview_bytes))
-    return terms, partial(_answer, partial(_whole, encoder, quality))
+    return terms, partial(_answer, partial(_whole, encoder, quality, captioner))
 
 
-def _whole(encoder: AnyEncoder, quality: int, task: EncodeTask) -> bytes:
+def _whole(
+    encoder: AnyEncoder, quality: int, captioner: Captioner | None, task: EncodeTask
+) -> Made:
     from shared.codecs import encode  # noqa: PLC0415
 
-    return encode(encoder, picture_from_bytes(task.image), quality, task.caption).blob
+    picture = picture_from_bytes(task.image)
+    told = told_of(picture, task.caption, captioner)
+    return Made(encode(encoder, picture, quality, told.caption).blob, told.warning)
 
 
-def _preview(encoder: LatentEncoder, limit: int, task: EncodeTask) -> bytes:
+def _preview(encoder: LatentEncoder, limit: int, task: EncodeTask) -> Made:
     from shared.codecs.preview import preview_with  # noqa: PLC0415
 
-    return preview_with(encoder, picture_from_bytes(task.image), limit).blob
+    return Made(preview_with(encoder, picture_from_bytes(task.image), limit).blob)
 
 
-def _answer(encode: Callable[[EncodeTask], bytes], task: EncodeTask) -> bytes | Unencodable:
+def _answer(encode: Callable[[EncodeTask], Made], task: EncodeTask) -> Made | Unencodable:
     reached("encoder.before_encode")
     try:
         return encode(task)

@@ -13,6 +13,7 @@ from sender.encode_worker import (
     CodecSettings,
     EncoderTerms,
     EncodeTask,
+    Made,
     Unencodable,
     build_encoder,
 )
@@ -45,7 +46,7 @@ ENCODE_SECONDS = 1800.0
 #: as many processes make more pictures.
 THREADS = 1
 
-EncodeProcess = WorkerProcess[EncoderTerms, EncodeTask, bytes | Unencodable]
+EncodeProcess = WorkerProcess[EncoderTerms, EncodeTask, Made | Unencodable]
 
 
 class EncoderError(SidewireError):
@@ -54,12 +55,13 @@ class EncoderError(SidewireError):
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """A picture that is ready to be sent."""
+    """A picture that is ready to be sent; ``warning`` as in :class:`sender.encode_worker.Made`."""
 
     seq: int
     name: str
     content_id: bytes
     container: bytes
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Encoders(Protocol):
         """Get ready to encode.
 
         Raises:
-            UnknownCodecError, QualityError, BundleError: the settings are wrong.
+            UnknownCodecError, QualityError, BundleError, CaptionerError: the settings are wrong.
             EncoderError: processes die at once.
         """
 
@@ -120,6 +122,7 @@ class EncoderPool:
         ahead: pictures that are read before they are taken.
         bundle: folder of another model bundle than the one that ships.
         preview_bytes: of previews that are made in place of whole pictures; None for these.
+        captioner: folder of a model that is asked about pictures without a caption; each process has one.
 
     Raises:
         LimitError: ``processes`` or ``ahead`` is below 1.
@@ -133,9 +136,10 @@ class EncoderPool:
         ahead: int,
         bundle: Path | None = None,
         preview_bytes: int | None = None,
+        captioner: Path | None = None,
     ) -> None:
         _check_at_least_one(processes=processes, ahead=ahead)
-        settings = CodecSettings(codec, quality, THREADS, bundle, preview_bytes)
+        settings = CodecSettings(codec, quality, THREADS, bundle, preview_bytes, captioner)
         build = partial(build_encoder, settings)
         self._processes = [
             EncodeProcess("encoding process", build, ENCODE_SECONDS) for _ in range(processes)
@@ -191,12 +195,13 @@ class EncoderPool:
             made = await self._ask(process, EncodeTask(picture.image, picture.caption))
         finally:
             self._idle.put_nowait(process)
-        observer.encoded(picture.seq, 0 if isinstance(made, Unencodable) else len(made))
+        observer.encoded(picture.seq, 0 if isinstance(made, Unencodable) else len(made.container))
+        frame = picture.seq, picture.name, picture.content_id
         if isinstance(made, Unencodable):
-            return UnencodablePicture(picture.seq, picture.name, picture.content_id, made.reason)
-        return EncodedPicture(picture.seq, picture.name, picture.content_id, made)
+            return UnencodablePicture(*frame, made.reason)
+        return EncodedPicture(*frame, made.container, made.warning)
 
-    async def _ask(self, process: EncodeProcess, task: EncodeTask) -> bytes | Unencodable:
+    async def _ask(self, process: EncodeProcess, task: EncodeTask) -> Made | Unencodable:
         for _ in range(DEATHS_AT_A_PICTURE):
             if process.pid is None:
                 await self._start(process)

@@ -82,6 +82,7 @@ class MadeWith:
     codec: str
     quality: str
     bundle: str
+    captioner: str = ""
 
     def changes(self, now: MadeWith) -> str:
         """What is different now, in one line; empty where nothing is."""

@@ -46,6 +46,7 @@ def make_encoders(settings: SendSettings) -> Encoders:
         settings.ahead,
         settings.bundle,
         settings.preview_bytes,
+        settings.captioner,
     )
 
 
@@ -55,8 +56,11 @@ def made_with(settings: SendSettings) -> MadeWith:
     quality = "" if settings.quality is None else str(settings.quality)
     if settings.preview_bytes is not None:
         quality = f"a preview in {settings.preview_bytes} bytes"
-    bundle = "" if settings.bundle is None else os.path.abspath(settings.bundle)
-    return MadeWith(feed, str(settings.repeat), settings.codec, quality, bundle)
+    bundle, captioner = (
+        "" if folder is None else os.path.abspath(folder)
+        for folder in (settings.bundle, settings.captioner)
+    )
+    return MadeWith(feed, str(settings.repeat), settings.codec, quality, bundle, captioner)
 
 
 def stream_of(settings: SendSettings) -> str:

@@ -173,6 +173,8 @@ class Sender:
         start = self._journal.place().next_seq
         told = settings.caption_which if self._encoders.told else None
         pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat, told=told)
+        if told is not None:
+            pictures = _watched(pictures, settings.captioner is not None)
         loop = asyncio.get_running_loop()
         began, count = loop.time(), 0
         paced = self._pace(pictures)
@@ -225,8 +227,23 @@ class Sender:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
+def _watched(pictures: Iterator[SourcePicture], captioned: bool) -> Iterator[SourcePicture]:
+    """The pictures, and a word where not one of them has a caption for an encoder that reads it."""
+    count = spoken = 0
+    for picture in pictures:
+        count += 1
+        spoken += picture.caption is not None
+        yield picture
+    if count and not spoken and not captioned:
+        log.warning(
+            "no caption for any of %d pictures: all were encoded as if nothing was said", count
+        )
+
+
 def _outgoing(encoded: EncodedPicture | UnencodablePicture) -> Outgoing:
     if isinstance(encoded, UnencodablePicture):
         log.warning("skipped %s: %s", encoded.name, encoded.reason)
         return Outgoing(encoded.seq, encoded.name, encoded.content_id, b"", encoded.reason)
+    if encoded.warning:
+        log.warning("%s is encoded as if nothing was said: %s", encoded.name, encoded.warning)
     return Outgoing(encoded.seq, encoded.name, encoded.content_id, encoded.container)

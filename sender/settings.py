@@ -213,6 +213,11 @@ class SendSettings(CallerSettings):
     bundle: Annotated[Path | None, Flag()] = Field(
         None, description="folder of another model bundle than the one that ships"
     )
+    captioner: Annotated[Path | None, Flag(unset="nobody is asked")] = Field(
+        None,
+        description="folder of a transformers model, such as a BLIP, that says what it sees on pictures"
+        " without a caption; for codecs whose encoder reads captions",
+    )
     processes: Annotated[Count, Flag(unset="one a core")] = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         description="processes that encode at once",
@@ -225,6 +230,7 @@ class SendSettings(CallerSettings):
         256 << 20, ge=Limits.frame_bytes, description="unacked pictures on disk at most"
     )
 
+    # Also of an encoder that reads captions, from the feed and without the publisher.
     caption_which: Which = 0
     caption_delay: Delay = 0.0
     caption_delay_jitter: Jitter = 0.0
@@ -243,6 +249,18 @@ class SendSettings(CallerSettings):
             raise ValueError("quality and preview_bytes are both given: a size chooses its level")
         if self.codec == SEALED:
             raise ValueError(f"preview_bytes needs pictures, codec {SEALED} sends what is made")
+        return self
+
+    @model_validator(mode="after")
+    def _check_captioner(self) -> Self:
+        if self.captioner is None:
+            return self
+        if self.preview_bytes is not None:
+            raise ValueError(
+                "captioner and preview_bytes are both given: previews are made without captions"
+            )
+        if self.codec == SEALED:
+            raise ValueError(f"captioner needs pictures, codec {SEALED} sends what is made")
         return self
 
     def state_folder(self, stream_id: str) -> Path:

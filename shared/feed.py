@@ -18,7 +18,9 @@ from shared.feed_schema import (
     ALL_COLUMNS,
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
+    TOLD_COLUMNS,
     FeedError,
+    has_captions,
     present_columns,
 )
 
@@ -28,11 +30,13 @@ __all__ = [
     "CAPTION_COLUMNS",
     "PICTURE_COLUMNS",
     "READ_ERRORS",
+    "TOLD_COLUMNS",
     "FeedError",
     "FeedRow",
     "batch_rows",
     "check_feed",
     "count_rows",
+    "has_captions",
     "present_columns",
     "read_feed",
 ]

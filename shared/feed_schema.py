@@ -18,7 +18,7 @@ of pictures cannot read a caption.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ __all__ = [
     "CAPTION_COLUMNS",
     "CAPTION_NAMES",
     "PICTURE_COLUMNS",
+    "TOLD_COLUMNS",
     "FeedError",
+    "has_captions",
     "present_columns",
 ]
 
@@ -77,33 +79,45 @@ class Column:
     """A column that is read: what its type must be, in words and as a test.
 
     Attributes:
-        other_name: what it may be called, too.
+        name: what it is chosen by.
+        names: what it may be called in a feed, where that is something else.
     """
 
     name: str
     wanted: str
     fits: Callable[[Any], bool]
     required: bool = True
-    other_name: str = ""
+    names: tuple[str, ...] = ()
 
 
 #: What the column of captions may be called.
 CAPTION_NAMES = ("captions", "caption")
+#: Chooses it for those who do without where a feed has none.
+CAPTIONS_IF_ANY = "captions if any"
+CAPTIONS = Column("captions", "list<string> or string", _says, names=CAPTION_NAMES)
 COLUMNS = (
     Column("id", "string or integer", _names),
     Column("image", "binary or struct<bytes: binary>", _holds_images),
-    Column("captions", "list<string> or string", _says, other_name=CAPTION_NAMES[1]),
+    CAPTIONS,
+    replace(CAPTIONS, name=CAPTIONS_IF_ANY, required=False),
     Column("source", "string", _is_string, required=False),
     Column("licence", "string", _is_string, required=False),
 )
-ALL_COLUMNS = tuple(column.name for column in COLUMNS)
-#: What a sender of pictures reads, and what a publisher of captions does (``image`` names the picture).
+ALL_COLUMNS = ("id", "image", "captions", "source", "licence")
+#: What a sender of pictures reads, what one whose encoder reads captions does, and what a publisher of
+#: captions does (``image`` names the picture).
 PICTURE_COLUMNS = ("id", "image")
+TOLD_COLUMNS = ("id", "image", CAPTIONS_IF_ANY)
 CAPTION_COLUMNS = ("id", "image", "captions")
 
 
 class FeedError(SidewireError):
     """A feed cannot be read: the message names the file and what is wrong with it."""
+
+
+def has_captions(columns: Collection[str]) -> bool:
+    """Whether captions are among the chosen columns."""
+    return not {"captions", CAPTIONS_IF_ANY}.isdisjoint(columns)
 
 
 def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> list[str]:
@@ -116,7 +130,7 @@ def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[st
     for column in COLUMNS:
         if column.name not in columns:
             continue
-        names = filter(None, (column.name, column.other_name))
+        names = column.names or (column.name,)
         name = next((name for name in names if schema.get_field_index(name) >= 0), None)
         if name is not None:
             kind = schema.field(name).type

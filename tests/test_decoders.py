@@ -296,6 +296,17 @@ def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
         codecs("baseline/jpeg")
 
 
+def test_each_stream_has_its_own_decoder_but_a_bundle_alone_decodes_all_it_can() -> None:
+    """A chosen generator paints its own containers; a bundle alone, those of its stream, too."""
+    found = loading.load_decoders(None, "ssa")
+    assert {stream: one.name for stream, one in found.items()} == {"base": "base", "ssa": "ssa"}
+    alone = loading.load_decoders(shipped_bundle("none"), "ssa")
+    assert {stream: one.name for stream, one in alone.items()} == {"base": "none", "ssa": "none"}
+    said = {name: loading.codec_id(name, one) for name, one in alone.items()}
+    assert {name: one.name for name, one in said.items()} == {"base": "base", "ssa": "ssa"}
+    assert said["base"].model_id == said["ssa"].model_id == found["base"].model_id
+
+
 def test_decoders_show_what_they_do(decoder: Decoder) -> None:
     seen = decoder.inspect(InspectTask(container("parrots"), None))
     assert isinstance(seen, Inspection)

@@ -118,6 +118,8 @@ def test_no_newer_bitstream_is_taken_and_every_older_one(tmp_path: Path) -> None
                 peer.open(IMAGES, stream_id="s", codecs=[newer]), Reason.MODEL_UNKNOWN
             )
             assert error.details["bitstream_version"] == "2"
+            assert "codec base with model 00000000 in version 2" in str(error)
+            assert str(error).endswith("not among those decoded here: base 00000000")
             await peer.open(IMAGES, stream_id="s", codecs=[first])
         async with receiving(tmp_path / "newer", codecs=[newer]) as local:
             peer = await local.peer()

@@ -20,6 +20,7 @@ from shared.errors import (
     ContainerError,
     CorruptStreamError,
     ModelMismatchError,
+    QualityError,
     UnknownCodecError,
 )
 from shared.metrics import psnr
@@ -185,11 +186,61 @@ def test_insight_shows_bits_and_masks(ssa: Whole, small: Picture) -> None:
     assert all(mask.min() >= 0 and mask.max() <= 1 for mask in insight.masks)
 
 
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("row", [2, 13])
+def test_a_generator_opens_containers_of_the_stream_that_it_stands_on(
+    ssa: Whole, stream: Whole, small: Picture, row: int, preview: bool
+) -> None:
+    """Levels are numbered on the container's own ladder: the stream has more of them."""
+
+    def encoded(codec: Whole) -> bytes:
+        ladder = codec.encoder.terms.ladder
+        return codec.encoder.encode_at(
+            small, (ladder.previews if preview else ladder.plain)[row]
+        ).blob
+
+    own, streams = encoded(ssa), encoded(stream)
+    assert [Container.from_bytes(one).header.codec_id for one in (own, streams)] == [2, 1]
+    outcomes = ssa.decoder.decode_batch([own, streams] * 2, [None, None, CAPTION, CAPTION])
+    silent, found, told, found_told = (one for one in outcomes if isinstance(one, Decoded))
+    np.testing.assert_array_equal(found.picture, silent.picture)
+    np.testing.assert_array_equal(found_told.picture, told.picture)
+    assert found_told.trust == told.trust == 1.0
+    # Its symbols are held against its own header, as the stream's decoder does.
+    assert found.symbols_crc32c == stream.decode(streams).symbols_crc32c
+    np.testing.assert_array_equal(ssa.decoder.insight(streams).bits, ssa.decoder.insight(own).bits)
+
+
+def test_a_damaged_container_of_the_stream_is_found_out(
+    ssa: Whole, stream: Whole, small: Picture
+) -> None:
+    blob = bytearray(stream.encode(small, 13).blob)
+    blob[-8] ^= 4
+    with pytest.raises((CorruptStreamError, ContainerError)):
+        ssa.decode(bytes(blob))
+
+
+def test_levels_that_a_generator_lacks_are_refused(
+    ssa: Whole, stream: Whole, small: Picture
+) -> None:
+    """Level 17 of the stream is no preview of the generator's, whose ladder has one of that number."""
+    ladder = stream.encoder.terms.ladder
+    beyond = [stream.encoder.encode_at(small, level).blob for level in (17, ladder.previews[17])]
+    fits = stream.encode(small, 15).blob
+    *refused, good = ssa.decoder.decode_batch([*beyond, fits], [None] * 3)
+    for error, level in zip(refused, (17, ladder.previews[17]), strict=True):
+        assert isinstance(error, QualityError)
+        assert f"level {level} of base is beyond the lowest 16" in str(error)
+    assert isinstance(good, Decoded)
+
+
 def test_foreign_streams_and_bundles_are_refused(
     ssa: Whole, base_codec: Whole, golden_codec: Whole, small: Picture
 ) -> None:
-    with pytest.raises(UnknownCodecError, match="codec id 1"):
-        ssa.decode(base_codec.encode(small, 1).blob)
+    with pytest.raises(UnknownCodecError, match=r"codec id 2; base decodes 1 \(base\)"):
+        base_codec.decode(ssa.encode(small, 1).blob)
+    with pytest.raises(ModelMismatchError):
+        ssa.decode(golden_codec.encode(small, 1).blob)
     container = Container.from_bytes(ssa.encode(small, 1).blob)
     foreign = bytes(byte ^ 1 for byte in container.header.model_id)
     theirs = replace(container, header=replace(container.header, model_id=foreign))

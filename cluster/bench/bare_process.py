@@ -67,9 +67,10 @@ def build_bare(spec: BareSpec) -> tuple[None, Callable[[BarePass], Times | Sidew
         made = []
         for number in numbers:
             row = rows[number % len(rows)]
-            container = encode(EncodeTask(row.image, row.captions[0] if row.captions else None))
-            if isinstance(container, Unencodable):
-                raise SidewireError(f"{row.id}: {container.reason}")
+            encoded = encode(EncodeTask(row.image, row.captions[0] if row.captions else None))
+            if isinstance(encoded, Unencodable):
+                raise SidewireError(f"{row.id}: {encoded.reason}")
+            container = encoded.container
             key = Key("bare", 0, number)
             text = row.captions[0] if spec.words and row.captions else None
             caption = Caption(key, b"", 1, text, "", 0.0) if text else None

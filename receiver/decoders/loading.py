@@ -17,28 +17,31 @@ def load_decoders(bundle: Path | None, chosen: str) -> dict[str, StreamDecoder]:
     """Decoders by the name that containers give their stream, with their text encoders.
 
     Args:
-        bundle: folder of the only model; None for every stream that containers can name.
-        chosen: what decodes a stream that several can: a codec's name, or a folder of a bundle.
+        bundle: folder of the only model, which then decodes all that it can; None for every stream that
+            containers can name.
+        chosen: what decodes a stream that several are for: a codec's name, or a folder of a bundle.
 
     Raises:
         UnknownCodecError: no such codec, or it decodes no stream. BundleError, TextWeightsError: weights
             are missing or damaged.
     """
     if bundle is not None:
-        decoders = [_streaming("", bundle)]
+        only = _streaming("", bundle)
+        decoders = dict.fromkeys(only.streams, only)
     else:
         first = _streaming(chosen, None)
         rest = [stream for stream in streams() if stream != first.stream]
-        decoders = [first, *(_streaming(decoders_of(stream)[0], None) for stream in rest)]
-    for decoder in decoders:
+        decoders = {first.stream: first}
+        decoders |= {stream: _streaming(decoders_of(stream)[0], None) for stream in rest}
+    for decoder in decoders.values():
         _ = decoder.text_encoder_id  # loaded now, so that the first caption need not wait
-    return {decoder.stream: decoder for decoder in decoders}
+    return decoders
 
 
-def codec_id(decoder: StreamDecoder) -> CodecId:
+def codec_id(stream: str, decoder: StreamDecoder) -> CodecId:
     """What a receiver says that it decodes."""
     return CodecId(
-        name=decoder.stream,
+        name=stream,
         bitstream_version=BITSTREAM_VERSION,
         model_id=decoder.model_id,
         text_encoder_id=decoder.text_encoder_id,

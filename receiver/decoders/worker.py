@@ -112,7 +112,7 @@ class Decoder:
         """See :class:`BatchDecoder`."""
         from receiver.decoders.loading import codec_id  # noqa: PLC0415
 
-        return [codec_id(decoder).SerializeToString() for decoder in self._decoders.values()]
+        return [codec_id(*one).SerializeToString() for one in self._decoders.items()]
 
     @property
     def streams(self) -> dict[str, StreamTerms]:

@@ -18,7 +18,7 @@ from PIL import Image
 import shared.pictures  # noqa: F401 - registers HEIC and JPEG XL with Pillow
 from sender.sources.beside import CAPTIONS_NAME, SIDECAR_SUFFIX, captions_beside, read_within
 from shared.errors import LimitError, reason_of
-from shared.feed import FeedError, FeedRow
+from shared.feed import FeedError, FeedRow, has_captions
 
 __all__ = ["PictureFolder"]
 
@@ -70,7 +70,7 @@ class PictureFolder:
     """Pictures in files, one read at a time; names are listed at once and kept.
 
     Raises:
-        FeedError: no picture in the folder, or ``captions`` are wanted and ``captions.jsonl`` cannot be
+        FeedError: no picture in the folder, or captions are wanted and ``captions.jsonl`` cannot be
         opened.
     """
 
@@ -88,7 +88,7 @@ class PictureFolder:
         if not self._names:
             found = f" (but {_endings(self._passed_over)})" if self._passed_over else ""
             raise FeedError(f"{path}: the folder holds no picture and no .parquet file{found}")
-        self._captions_of = captions_beside(path) if "captions" in columns else None
+        self._captions_of = captions_beside(path) if has_captions(columns) else None
 
     def tell_passed_over(self) -> None:
         """Warn of the files that are no pictures by their endings: how many, and which."""

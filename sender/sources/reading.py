@@ -25,7 +25,7 @@ from sender.sources.folder import PictureFolder
 from sender.sources.interface import Feed, SourceCaption, SourcePicture, content_id
 from sender.sources.parquet import ParquetFeed
 from shared.errors import LimitError
-from shared.feed import CAPTION_COLUMNS, PICTURE_COLUMNS, FeedRow
+from shared.feed import CAPTION_COLUMNS, PICTURE_COLUMNS, TOLD_COLUMNS, FeedRow
 from shared.wire.limits import STREAM_ID_LENGTH
 
 __all__ = ["count_rows", "default_stream_id", "read_captions", "read_pictures"]
@@ -82,14 +82,15 @@ def read_pictures(
     """The pictures of a feed, from number ``start`` on, the feed read ``repeat`` times (0: for ever).
 
     Args:
-        told: which caption comes with each, see :func:`read_captions`; None reads no captions.
+        told: which caption comes with each that has one, see :func:`read_captions`; the feed need not have
+            captions. None reads none.
 
     Raises:
         FeedError: by this call, the feed is missing, unreadable, of another schema, or cannot be
         repeated; from the iterator, a row cannot be read. LimitError: a number is negative, or
         (from the iterator) a file is too big.
     """
-    opened = _open(feed, PICTURE_COLUMNS if told is None else CAPTION_COLUMNS)
+    opened = _open(feed, PICTURE_COLUMNS if told is None else TOLD_COLUMNS)
     if isinstance(opened, PictureFolder):
         opened.tell_passed_over()
     rows = _numbered(opened, start, repeat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -24,7 +24,7 @@ from shared.codecs.interface import (
 )
 from shared.codecs.ladder import Ladder, Rung
 from shared.codecs.parts import Parts
-from shared.errors import ModelMismatchError, SidewireError, UnknownCodecError
+from shared.errors import ModelMismatchError, QualityError, SidewireError, UnknownCodecError
 from shared.latents.interface import ROUNDING, Contents, LatentSymbols
 from shared.networks.packed import pack_convolutions
 from shared.networks.precision import ready
@@ -32,6 +32,7 @@ from shared.networks.stages import Conditioning
 from shared.networks.tiling import Tile, tiles
 from shared.networks.transforms import Y_STRIDE, Z_STRIDE, Synthesis
 from shared.pictures import Picture, check_picture
+from shared.systems.catalogue import stream_name
 from shared.text.interface import TextEncoder
 
 __all__ = ["TILE", "LatentDecoder", "LatentEncoder", "Terms", "ToldLatentEncoder"]
@@ -55,6 +56,8 @@ class Terms:
         stream: name of the streams; ``container_id`` is that name in headers.
         model_id: first bytes of the model's id.
         ladder: the levels, coarsest first.
+        opened: by their container ids, the streams that are decoded, each with the ladder that its levels
+            are numbered on: the own one, and where a system stands on another stream, that one, too.
         text_encoder: as :func:`shared.text.registry.get_text_encoder` takes it; empty where no words
             are read.
         device, dtype: of the float networks.
@@ -65,6 +68,7 @@ class Terms:
     container_id: int
     model_id: bytes
     ladder: Ladder
+    opened: Mapping[int, Ladder]
     text_encoder: str
     device: torch.device
     dtype: torch.dtype
@@ -88,7 +92,7 @@ class Ear:
         Raises:
             TextWeightsError, UnknownTextEncoderError: it is not on this machine.
         """
-        if not self._name or not self._sentence:
+        if not self._name:
             return None
         from shared.text.registry import get_text_encoder  # noqa: PLC0415
 
@@ -232,7 +236,8 @@ class LatentDecoder(StreamDecoder):
     def __init__(self, terms: Terms, parts: Parts, *, guard: bool = True) -> None:
         self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.ladder.plain)
         self.stream, self.model_id = terms.stream, terms.model_id
-        self.reads_text = bool(terms.text_encoder and parts.g_s.at)
+        self.streams = tuple(map(stream_name, terms.opened))
+        self.reads_text = bool(terms.text_encoder)
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
         self.g_s = ready(parts.g_s, terms.device, terms.dtype)
@@ -241,8 +246,7 @@ class LatentDecoder(StreamDecoder):
         self.guard, self._guarding = parts.guard, guard
         if self.guard is not None:
             self.guard.requires_grad_(False).eval().to(terms.device)
-        widths = (parts.text_width, parts.token_width) if parts.g_s.at else (0, 0)
-        self.ear = Ear(terms, widths)
+        self.ear = Ear(terms, (parts.text_width, parts.token_width))
 
     @property
     def text_encoder_id(self) -> str:
@@ -269,9 +273,10 @@ class LatentDecoder(StreamDecoder):
         """
         container = Container.from_bytes(blob)
         header, terms = container.header, self.terms
-        if header.codec_id != terms.container_id:
+        if header.codec_id not in terms.opened:
+            known = " and ".join(f"{one} ({stream_name(one)})" for one in terms.opened)
             raise UnknownCodecError(
-                f"stream of codec id {header.codec_id}; this is {self.stream}, {terms.container_id}"
+                f"stream of codec id {header.codec_id}; {self.name} decodes {known}"
             )
         if not header.is_of(terms.model_id):
             raise ModelMismatchError(
@@ -287,7 +292,13 @@ class LatentDecoder(StreamDecoder):
         Raises:
             QualityError: this decoder has none of that number.
         """
-        return self.terms.ladder[header.quality]
+        rung = self.terms.opened[header.codec_id][header.quality]
+        if rung.row >= len(self.qualities):
+            raise QualityError(
+                f"level {header.quality} of {stream_name(header.codec_id)} is beyond the lowest"
+                f" {len(self.qualities)}, which are all that {self.name} decodes"
+            )
+        return rung
 
     @torch.inference_mode()
     def symbols(self, container: Container) -> tuple[LatentSymbols, int]:

@@ -200,13 +200,15 @@ class StreamDecoder(Decoder):
     """A decoder of containers, which can show what a stream and it do.
 
     Attributes:
-        stream: the name of the streams that it decodes; several decoders may share one.
+        stream: the name of the streams that it is for; several decoders may share one.
+        streams: all that it decodes: that one, and the one that its system stands on.
         model_id: of the containers that it takes.
         text_encoder_id: of the encoder whose vectors it reads; empty where it reads none. Asking loads it.
         guarded: it has a guard against captions that do not fit.
     """
 
     stream: str
+    streams: tuple[str, ...]
     model_id: bytes
 
     @property

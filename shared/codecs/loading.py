@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest
 from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder
 from shared.codecs.interface import AnyEncoder, Codec, Decoder
+from shared.codecs.ladder import Ladder
 from shared.codecs.parts import DECODER, ENCODER, Parts
 from shared.errors import BundleError, UnknownCodecError
 from shared.latents.interface import Sections
@@ -147,10 +149,30 @@ def _terms(
         container_id=row.container_id,
         model_id=bytes.fromhex(manifest.model_id)[:MODEL_ID_BYTES],
         ladder=parts.ladder,
+        opened=_opened(row, parts),
         text_encoder=manifest.text_encoder,
         device=device or default_device(),
         dtype=(precision or default_precision()).dtype,
     )
+
+
+def _opened(row: System, parts: Parts) -> dict[int, Ladder]:
+    """What a system's decoder takes: its own streams, and those of the system that it stands on.
+
+    Raises:
+        BundleError: both are one stream, and its levels would mean two things.
+    """
+    own = {row.container_id: parts.ladder}
+    if not parts.stream:
+        return own
+    stream = system(parts.stream)
+    ladder = empty_parts(stream, frozen_size(parts.stream)).ladder
+    if own.get(stream.container_id, ladder) != ladder:
+        raise BundleError(
+            f"system {row.name} writes the stream {row.stream} with {len(parts.ladder.plain)} levels;"
+            f" that of {parts.stream} has {len(ladder.plain)}"
+        )
+    return own | {stream.container_id: ladder}
 
 
 def encoder_of(
@@ -179,8 +201,12 @@ def decoder_of(
     Raises:
         BundleError: its numbers do not fit.
     """
+    manifest = _manifest(bundle)
     parts = load_parts(bundle, DECODER)
-    return LatentDecoder(_terms(_manifest(bundle), parts, precision, device), parts, guard=guard)
+    terms = _terms(manifest, parts, precision, device)
+    if not manifest.text.at_decoder:  # whose text encoder is its sender's alone
+        terms = replace(terms, text_encoder="")
+    return LatentDecoder(terms, parts, guard=guard)
 
 
 def _bundle(name: str, folder: Path | None) -> Bundle:
