@@ -19,15 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import ray
+from ray import train
 from ray.exceptions import RayError
-from ray.train import (
-    FailureConfig,
-    LoggingConfig,
-    RunConfig,
-    ScalingConfig,
-    TrainingFailedError,
-    UserCallback,
-)
+from ray.train import TrainingFailedError, UserCallback
 from ray.train.torch import TorchTrainer
 from rich.console import Console
 
@@ -41,10 +35,15 @@ __all__ = ["RayTrain", "TrainingError"]
 
 T = TypeVar("T")
 
+#: Ray Train takes its second API at run time, where type checkers see the first.
+api: Any = train
+
 #: Times that a run goes on from its checkpoint when workers have died or failed.
 RESTARTS = 3
-#: Times that workers are waited for again which did not come within Ray Train's minute.
-WAITS = 2
+#: Times that workers are waited for again which have not come within their time.
+WAITS = 1
+#: Seconds that workers may take to come: Ray Train gives them a minute, too short on a busy machine.
+ENVIRONMENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "240"}
 #: On a cluster inside this process no node is taken away with a notice.
 NO_NOTICE = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 #: Seconds between two looks at the log that the first worker writes.
@@ -89,8 +88,8 @@ class RayTrain:
         """
         places.out.mkdir(parents=True, exist_ok=True)
         places = _absolute(places)
-        if not self.address:
-            os.environ.update(NO_NOTICE)
+        for name, value in (ENVIRONMENT if self.address else ENVIRONMENT | NO_NOTICE).items():
+            os.environ.setdefault(name, value)
         with (
             connected(self.address),
             TemporaryDirectory(
@@ -98,21 +97,23 @@ class RayTrain:
             ) as scratch,
             _shown(StepLog(places.out)),
         ):
+            work: Any = partial(_work, recipe, places)
             trainer = TorchTrainer(
-                partial(_work, recipe, places),
+                work,
                 scaling_config=self._scaling(),
-                run_config=RunConfig(
+                run_config=api.RunConfig(
                     name=recipe.name,
                     storage_path=scratch,
-                    failure_config=FailureConfig(
+                    failure_config=api.FailureConfig(
                         max_failures=RESTARTS, controller_failure_limit=WAITS
                     ),
                     callbacks=[_Final()],
-                    logging_config=LoggingConfig(log_level="ERROR"),
+                    logging_config=api.LoggingConfig(log_level="ERROR"),
                 ),
             )
+            fit: Callable[[], Any] = trainer.fit
             try:
-                made = _interruptible(trainer.fit).return_value
+                made = _interruptible(fit).return_value
             except TrainingFailedError as error:
                 raise _cause(error) from None
             except RayError as error:
@@ -120,7 +121,7 @@ class RayTrain:
         assert isinstance(made, str)
         return made
 
-    def _scaling(self) -> ScalingConfig:
+    def _scaling(self) -> Any:
         """What each worker takes of the cluster.
 
         Raises:
@@ -134,11 +135,14 @@ class RayTrain:
         each = {"CPU": 1 if on_gpus else self._cpus_each()}
         if on_gpus:
             each["GPU"] = 1
-        return ScalingConfig(num_workers=self.workers, use_gpu=on_gpus, resources_per_worker=each)
+        return api.ScalingConfig(
+            num_workers=self.workers, use_gpu=on_gpus, resources_per_worker=each
+        )
 
     def _cpus_each(self) -> int:
         """The most CPUs that all workers can have alike on the nodes that there are."""
-        nodes = [int(one["Resources"].get("CPU", 0)) for one in ray.nodes() if one["Alive"]]
+        ask: Callable[[], list[dict[str, Any]]] = ray.nodes
+        nodes = [int(one["Resources"].get("CPU", 0)) for one in ask() if one["Alive"]]
         fitting = (
             each
             for each in range(max(nodes), 1, -1)
