@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from playwright.sync_api import Browser
+from rich.console import Console
 from rich.progress import Progress
 
 from cluster.compare import Comparison, Request, compare
@@ -25,6 +26,7 @@ from cluster.compare.gains import compared
 from cluster.compare.pairs import pairs_of
 from cluster.compare.rates import rate_rows
 from cluster.compare.records import Counted, Gain, Pair, Question, SavedBits
+from cluster.compare.run import print_whole
 from cluster.compare.tables import answers, by_level, named, rates, saved_bits
 from cluster.evaluation import evaluate
 from cluster.evaluation.rows import ResultRow
@@ -354,6 +356,12 @@ def test_tables_have_a_line_for_everything(found: Comparison) -> None:
         "System over its twin",
         "System over base",
     ]
+    console = Console(width=80, file=io.StringIO())
+    print_whole(console, [rates(found), *answers(found)])
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "ssa, wrong caption at the decoder" in printed
+    assert "…" not in printed
     lines = sum(len(section.rows) for section in by_level(found))
     assert 5 * lines == sum(gain.quality is not None for gain in found.gains)
     saved = saved_bits(found)
