@@ -133,7 +133,7 @@ def _without_figure(rows: Sequence[ResultRow], request: Request) -> list[NotMeas
 
 
 def print_whole(console: Console, sections: Sequence[Section]) -> None:
-    """Print tables with all their columns, on a narrow terminal in wrapped lines: cut figures are of no use."""
+    """Print tables whole, on a narrow terminal in wrapped lines: cut figures are of no use."""
     tables = [terminal_table(section) for section in sections]
     boundless = console.options.update(max_width=MOST_COLUMNS)
     widest = max(Measurement.get(console, boundless, table).maximum for table in tables)
