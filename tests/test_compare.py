@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cluster.compare import Comparison, Request, compare
-from cluster.compare.choice import levels_between, usual_codecs
+from cluster.compare.choice import WINDOW, choose, levels_between, usual_codecs
 from cluster.compare.equal_bits import LevelPoint, value_at_bytes
 from cluster.compare.gains import compared
 from cluster.compare.pairs import pairs_of
@@ -35,6 +35,7 @@ from cluster.feeds import KODAK_FEED
 from shared.codecs.loading import get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import read_feed
+from shared.pictures import picture_from_bytes
 from shared.systems.catalogue import ENVIRONMENT, systems
 from tests.browser import Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE
@@ -390,6 +391,21 @@ def test_the_page_shows_every_picture_and_its_bytes(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert watched.said == []
         page.close()
+
+
+@pytest.mark.usefixtures("toys")
+def test_levels_are_chosen_by_rate_and_systems_without_weights_are_named(
+    feed: Path, tmp_path: Path
+) -> None:
+    levels, missing = choose(Request(feed, tmp_path))
+    assert {"base", "ssa", "none", "baseline/webp"} <= set(levels)
+    assert [one.what for one in missing] == ["toy", "toy-none"]
+    picture = picture_from_bytes(next(read_feed(feed)).image)
+    for name in ("base", "ssa"):
+        codec = get_codec(name)
+        for level in codec.qualities:
+            rate = codec.encode(picture, level).bits_per_pixel
+            assert (level in levels[name]) == (WINDOW[0] <= rate <= WINDOW[1])
 
 
 def test_bad_requests_are_refused_before_any_work(feed: Path, tmp_path: Path) -> None:
