@@ -340,9 +340,9 @@ def test_records_rows_plots_and_pictures_are_there(found: Comparison, out: Path)
         with Image.open(out / name) as image:
             assert image.width > 800
     for picture in found.shown:
-        for name in (picture.file, *(one.file for one in picture.made)):
-            assert name is not None
-            assert read_picture(out / name).shape == (168, 240, 3)
+        for place in (picture.file, *(one.file for one in picture.made)):
+            assert place is not None
+            assert read_picture(out / place).shape == (168, 240, 3)
         exact = {row["bytes"] for row in table if row["id"] == picture.id}
         for one in picture.made:
             assert one.bytes <= picture.budget if one.quality is None else one.bytes in exact
