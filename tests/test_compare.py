@@ -24,6 +24,7 @@ from cluster.compare.choice import WINDOW, choose, levels_between, usual_codecs
 from cluster.compare.equal_bits import LevelPoint, value_at_bytes
 from cluster.compare.gains import compared
 from cluster.compare.pairs import pairs_of
+from cluster.compare.plots import gains_figure
 from cluster.compare.rates import rate_rows
 from cluster.compare.records import Counted, Gain, Pair, Question, SavedBits
 from cluster.compare.run import print_whole
@@ -32,6 +33,7 @@ from cluster.evaluation import evaluate
 from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
 from cluster.feeds import KODAK_FEED
+from cluster.figures import write_png
 from shared.codecs.loading import get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import read_feed
@@ -196,6 +198,14 @@ def test_pictures_that_one_side_could_not_do_are_left_out() -> None:
     gains, _ = compared([pair("told"), pair("elsewhere")], rows)
     assert {one.pair.anchor for one in gains} == {"told"}
     assert psnr_gains(gains)[None].pictures == PICTURES - 1
+
+
+def test_a_measure_without_figures_is_an_empty_panel(tmp_path: Path) -> None:
+    gains, _ = compared([pair("told")], rows_of("told", "matched") + rows_of("told", "none"))
+    assert {gain.pictures for gain in gains if gain.measure == "ms_ssim"} == {0}
+    figure = gains_figure([gain for gain in gains if gain.quality is not None])
+    write_png(tmp_path / "gains.png", figure)
+    assert read_picture(tmp_path / "gains.png").shape[1] > 800
 
 
 @pytest.fixture
