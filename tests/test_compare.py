@@ -16,23 +16,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from playwright.sync_api import Browser
+from rich.console import Console
 from rich.progress import Progress
 
 from cluster.compare import Comparison, Request, compare
-from cluster.compare.choice import levels_between, usual_codecs
+from cluster.compare.choice import WINDOW, choose, levels_between, usual_codecs
 from cluster.compare.equal_bits import LevelPoint, value_at_bytes
 from cluster.compare.gains import compared
 from cluster.compare.pairs import pairs_of
+from cluster.compare.plots import gains_figure
 from cluster.compare.rates import rate_rows
 from cluster.compare.records import Counted, Gain, Pair, Question, SavedBits
+from cluster.compare.run import print_whole
 from cluster.compare.tables import answers, by_level, named, rates, saved_bits
 from cluster.evaluation import evaluate
 from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
 from cluster.feeds import KODAK_FEED
+from cluster.figures import write_png
 from shared.codecs.loading import get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import read_feed
+from shared.pictures import picture_from_bytes, read_picture
 from shared.systems.catalogue import ENVIRONMENT, systems
 from tests.browser import Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE
@@ -195,6 +200,14 @@ def test_pictures_that_one_side_could_not_do_are_left_out() -> None:
     assert psnr_gains(gains)[None].pictures == PICTURES - 1
 
 
+def test_a_measure_without_figures_is_an_empty_panel(tmp_path: Path) -> None:
+    gains, _ = compared([pair("told")], rows_of("told", "matched") + rows_of("told", "none"))
+    assert {gain.pictures for gain in gains if gain.measure == "ms_ssim"} == {0}
+    figure = gains_figure([gain for gain in gains if gain.quality is not None])
+    write_png(tmp_path / "gains.png", figure)
+    assert read_picture(tmp_path / "gains.png").shape[1] > 800
+
+
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The made-up system whose encoder is told, in the catalogue without its weights."""
@@ -253,7 +266,7 @@ def test_names_say_which_end_was_told() -> None:
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two Kodak pictures made smaller, a broken one between them; the second has hostile words."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for row in list(read_feed(KODAK_FEED))[:2]:
         with Image.open(io.BytesIO(row.image)) as picture:
             file = io.BytesIO()
@@ -337,10 +350,9 @@ def test_records_rows_plots_and_pictures_are_there(found: Comparison, out: Path)
         with Image.open(out / name) as image:
             assert image.width > 800
     for picture in found.shown:
-        sizes = {
-            Image.open(out / name).size for name in (picture.file, *(m.file for m in picture.made))
-        }
-        assert sizes == {(240, 168)}
+        for place in (picture.file, *(one.file for one in picture.made)):
+            assert place is not None
+            assert read_picture(out / place).shape == (168, 240, 3)
         exact = {row["bytes"] for row in table if row["id"] == picture.id}
         for one in picture.made:
             assert one.bytes <= picture.budget if one.quality is None else one.bytes in exact
@@ -354,6 +366,12 @@ def test_tables_have_a_line_for_everything(found: Comparison) -> None:
         "System over its twin",
         "System over base",
     ]
+    console = Console(width=80, file=io.StringIO())
+    print_whole(console, [rates(found), *answers(found.gains)])
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "ssa, wrong caption at the decoder" in printed
+    assert "…" not in printed
     lines = sum(len(section.rows) for section in by_level(found.gains))
     assert 5 * lines == sum(gain.quality is not None for gain in found.gains)
     saved = saved_bits(found.saved)
@@ -382,6 +400,21 @@ def test_the_page_shows_every_picture_and_its_bytes(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert watched.said == []
         page.close()
+
+
+@pytest.mark.usefixtures("toys")
+def test_levels_are_chosen_by_rate_and_systems_without_weights_are_named(
+    feed: Path, tmp_path: Path
+) -> None:
+    levels, missing = choose(Request(feed, tmp_path))
+    assert {"base", "ssa", "none", "baseline/webp"} <= set(levels)
+    assert [one.what for one in missing] == ["toy", "toy-none"]
+    picture = picture_from_bytes(next(read_feed(feed)).image)
+    for name in ("base", "ssa"):
+        codec = get_codec(name)
+        for level in codec.qualities:
+            rate = codec.encode(picture, level).bits_per_pixel
+            assert (level in levels[name]) == (WINDOW[0] <= rate <= WINDOW[1])
 
 
 def test_bad_requests_are_refused_before_any_work(feed: Path, tmp_path: Path) -> None:

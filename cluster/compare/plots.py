@@ -18,7 +18,7 @@ from cluster.figures import write_png
 from cluster.reproduce.bands import draw_band
 from cluster.reproduce.sheet import MEASURES
 
-__all__ = ["Plot", "write_plots"]
+__all__ = ["Plot", "gains_figure", "write_plots"]
 
 GAINS = "gains.png"
 
@@ -41,7 +41,7 @@ def write_plots(out: Path, found: Comparison) -> list[Plot]:
     plots = []
     levels = [gain for gain in found.gains if gain.quality is not None]
     if levels:
-        write_png(out / GAINS, _gains(levels))
+        write_png(out / GAINS, gains_figure(levels))
         plots.append(
             Plot(
                 GAINS,
@@ -54,8 +54,9 @@ def write_plots(out: Path, found: Comparison) -> list[Plot]:
     return plots
 
 
-def _gains(gains: Sequence[Gain]) -> Figure:
-    """A row a question, a panel a measure, a line a system."""
+def gains_figure(gains: Sequence[Gain]) -> Figure:
+    """A row a question, a panel a measure, a line a system; a panel without figures stays empty."""
+    rates = [gain.bpp for gain in gains]
     questions = [q for q in Question if any(gain.pair.question is q for gain in gains)]
     figure = Figure(figsize=(3.4 * len(MEASURES), 3 * len(questions)), layout="constrained")
     grid = figure.subplots(len(questions), len(MEASURES), squeeze=False)
@@ -65,6 +66,8 @@ def _gains(gains: Sequence[Gain]) -> Figure:
                 draw_band(axes, points, system_name(pair))
             axes.axhline(0, color="grey", linewidth=0.8)
             axes.set_xscale("log")
+            # Said here, as a panel without figures has no limits that a logarithm exists of.
+            axes.set_xlim(0.9 * min(rates), 1.1 * max(rates))
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())

@@ -28,13 +28,16 @@ from cluster.evaluation.measure import entries_of, tasks_of, texts_of
 from cluster.evaluation.report import write_results
 from cluster.evaluation.rows import ResultRow
 from cluster.reproduce.sheet import MEASURES
-from cluster.reproduce.tables import terminal_table
+from cluster.reproduce.tables import Section, terminal_table
 from shared.codecs.interface import StreamDecoder
 from shared.errors import SidewireError
 from shared.metrics.matching import check_matchers
 from shared.pictures import write_atomically
 
-__all__ = ["compare", "compare_command"]
+__all__ = ["compare", "compare_command", "print_whole"]
+
+#: Characters of a line that no table reaches.
+MOST_COLUMNS = 10_000
 
 #: Why a measure that runs here has no figure of any picture.
 NO_FIGURE = {
@@ -129,6 +132,16 @@ def _without_figure(rows: Sequence[ResultRow], request: Request) -> list[NotMeas
     return found
 
 
+def print_whole(console: Console, sections: Sequence[Section]) -> None:
+    """Print tables whole, on a narrow terminal in wrapped lines: cut figures are of no use."""
+    tables = [terminal_table(section) for section in sections]
+    boundless = console.options.update(max_width=MOST_COLUMNS)
+    widest = max(Measurement.get(console, boundless, table).maximum for table in tables)
+    console.width = max(console.width, widest)
+    for table in tables:
+        console.print(table)
+
+
 def compare_command(request: Request, as_json: bool) -> None:
     """What ``sidewire compare`` does; prints the tables, or the records as JSON.
 
@@ -141,12 +154,7 @@ def compare_command(request: Request, as_json: bool) -> None:
         print(json.dumps(found.to_json()))
         return
     console = Console(highlight=False)
-    tables = [terminal_table(section) for section in (rates(found), *answers(found.gains))]
-    # A table has its columns whole, on a narrow terminal in wrapped lines: cut figures are of no use.
-    widest = max(Measurement.get(console, console.options, table).maximum for table in tables)
-    console.width = max(console.width, widest)
-    for table in tables:
-        console.print(table)
+    print_whole(console, [rates(found), *answers(found.gains)])
     for one in found.not_measured:
         console.print(f"not measured: {one.what}: {one.why}", markup=False, soft_wrap=True)
     console.print(f"The page is {request.out / 'index.html'}", markup=False, soft_wrap=True)
