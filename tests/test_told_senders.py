@@ -137,7 +137,7 @@ def test_a_captioner_speaks_where_the_feed_is_silent_over_real_sockets(
             *("--state", tmp_path / "journal"),
         )
         sent = sender.line()
-    assert (sent["decoded_with_text"], sent["decoded_no_text"], sent["failed"]) == (1, 1, 1)
+    assert (sent["decoded_with_text"], sent["decoded_no_text"], sent["rejected"]) == (1, 1, 1)
     received = {path.name.split("-")[2]: path.read_bytes() for path in sink.rglob("*.swi")}
     seen = load_captioner(blip).caption(picture_from_bytes(IMAGES[SILENT]))
     assert seen
