@@ -283,8 +283,8 @@ class Run(Generic[T]):
             # A recording would hold what one GPU does, and no exchange with others.
             loss = carry_out(phase.moves, seen)
             # Peaks and running means are those of the first worker's pictures.
-            for model in self._models.values():
-                self.together.follow(list(model.buffers()))
+            buffers = [one for model in self._models.values() for one in model.buffers()]
+            self.together.follow(buffers)
         self.step += 1
         self.cpu_seconds += time.process_time() - began
         return loss

@@ -81,21 +81,20 @@ class Together:
         """Replace tensors of one device and dtype by their means over the workers."""
         if self.alone:
             return
-        flat = torch.cat([one.reshape(-1) for one in tensors])
+        flat = _flat(tensors)
         dist.all_reduce(flat)
         flat /= self.count
-        parts = torch.split(flat, [one.numel() for one in tensors])
-        for one, mean in zip(tensors, parts, strict=True):
-            one.copy_(mean.view_as(one))
+        _spread(flat, tensors)
 
     def follow(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by those of the first worker."""
+        """Replace tensors of one device by those of the first worker."""
         if self.alone:
             return
-        for one in tensors:
-            held = one.detach().contiguous()
-            dist.broadcast(held, 0)
-            one.detach().copy_(held)
+        for dtype in dict.fromkeys(one.dtype for one in tensors):
+            alike = [one for one in tensors if one.dtype == dtype]
+            flat = _flat(alike)
+            dist.broadcast(flat, 0)
+            _spread(flat, alike)
 
     def answers(self, own: T) -> list[T]:
         """What every worker says here, by rank; none goes on before all have said it."""
@@ -113,6 +112,18 @@ class Together:
         yield
         if self.first:
             self.answers(None)
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    """All values in one tensor: an exchange costs little by its size, and much by being one more."""
+    return torch.cat([one.detach().reshape(-1) for one in tensors])
+
+
+def _spread(flat: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Write the values of :func:`_flat` back."""
+    parts = torch.split(flat, [one.numel() for one in tensors])
+    for one, values in zip(tensors, parts, strict=True):
+        one.detach().copy_(values.view_as(one))
 
 
 #: A worker without others.
