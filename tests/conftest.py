@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
@@ -16,6 +18,12 @@ from tests.data_sets import write_pictures
 from training.data import PictureStore
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# Tests run beside one another, and many have processes of their own: threads that share an operation would
+# wait for one of them that has no core, and spin meanwhile. What their number may change is tested by name.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # for processes that set more threads themselves
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # How long an example takes says how busy the machine is, not whether the property holds.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
