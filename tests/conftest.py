@@ -21,8 +21,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 # Tests run beside one another, and many have processes of their own: threads that share an operation would
 # wait for one of them that has no core, and spin meanwhile. What their number may change is tested by name.
+# Processes that set more threads themselves do not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # for processes that set more threads themselves
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # How long an example takes says how busy the machine is, not whether the property holds.
