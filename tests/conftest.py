@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED
@@ -17,9 +20,30 @@ from training.data import PictureStore
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# Tests run beside one another, and many have processes of their own: threads that share an operation would
+# wait for one of them that has no core, and spin meanwhile. What their number may change is tested by name.
+# Processes that set more threads themselves do not spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+#: Files that take longest. A file has one worker: had it the last of these to do, the other would be idle.
+LONGEST = (
+    "test_base", "test_project", "test_ray_pool", "test_ray_train", "test_ray_ends", "test_compare",
+    "test_add_a_system", "test_bench_remote", "test_reproduce", "test_demo", "test_page",
+    "test_crashes", "test_wire_fuzz", "test_decoders", "test_exactness", "test_paper_size",
+)  # fmt: skip
+
 # How long an example takes says how busy the machine is, not whether the property holds.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those files first, then those of most tests."""
+    tests = Counter(item.path for item in items)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(place)), -tests[item.path]))
 
 
 @pytest.fixture(scope="session")

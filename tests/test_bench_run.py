@@ -15,6 +15,7 @@ from cluster.bench.rows import PARTS
 from cluster.console import EXIT_WORK_LEFT
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import command
+from tests.commands import sidewire
 
 ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
 FRAMES = ROWS * SENDERS * REPEATS
@@ -100,7 +101,7 @@ def test_the_page_loads_what_lies_beside_it(report: Path) -> None:
 def test_a_wrong_command_line_is_one_line(
     tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    run = bench("--out", tmp_path / "out", *words, code=2)
+    run = sidewire("bench", "--out", tmp_path / "out", *words, code=2)
     assert said in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,6 @@ out: the sink's files, the ledger's rows, and the number in each payload.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sqlite3
@@ -17,11 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from cluster.benchmarks.bounce import bounce
 from cluster.trials.effects import Delivered, as_sent, folder_deliveries, judge
@@ -31,11 +26,12 @@ from cluster.trials.processes import Ends, Program, state_of
 from shared.wire.v1.types_pb2 import Disposition
 from tests.codecs import Whole
 from tests.conftest import GOLDEN
+from tests.numbered_pictures import of_its_width, write_numbered
 from tests.processes import children, until, until_paused
 
 FRAMES, PAYLOAD_BYTES = 150, 600
-#: Pictures for real decoders; the width of each says its number.
-PICTURES, FIRST_WIDTH = 60, 16
+#: For real decoders.
+PICTURES = 60
 PAUSE_SECONDS = 2.0
 
 #: Phase to the process that reaches it and its fail point: some way into the run.
@@ -59,22 +55,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, golden_codec: Whole) -> Path:
     """Containers of real pictures, each of another width."""
-    rows = []
-    for seq in range(PICTURES):
-        picture = np.full((8, FIRST_WIDTH + seq, 3), seq, np.uint8)
-        blob = golden_codec.encode(picture, 0).blob
-        rows.append({"id": f"frame-{seq}", "image": blob, "captions": [words(seq).text]})
     path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-def of_its_width(one: Delivered) -> bool:
-    """Whether a picture is the one that has this number."""
-    with Image.open(io.BytesIO(one.picture)) as picture:
-        width = picture.width
-    own_words = one.caption in (None, words(one.seq).text)
-    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}") and own_words
+    return write_numbered(path, PICTURES, lambda picture: golden_codec.encode(picture, 0).blob)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ from shared.wire.v1.types_pb2 import (
 )
 from tests.browser import Watched, browser, needs_chromium
 from tests.codecs import Whole
+from tests.commands import sidewire
 from tests.demo_feed import HOSTILE, write_demo_feed
 
 __all__ = ["browser"]
@@ -195,14 +196,20 @@ def test_shipped_feed_with_captions_that_are_lost(tmp_path: Path) -> None:
         (["--codec", "bsae", "--decoder", "processes"], 2, "no codec 'bsae'"),
         (["--rate", 0], 2, "rate is 0.0 (flag), must be"),
         (["--loss", 2], 2, "loss is 2.0 (flag), must be"),
-        (["--limit", 1, "--report", "/proc/none"], 1, "cannot write a report"),
     ],
 )
 def test_bad_input_is_one_line(
     words: list[object], code: int, message: str, tmp_path: Path
 ) -> None:
-    run = demo(*(str(word).format(tmp=tmp_path) for word in words), code=code)
+    given = [str(word).format(tmp=tmp_path) for word in words]
+    run = sidewire("demo", "--headless", *given, code=code)
     assert message in run.stderr
+    assert run.stderr.startswith("sidewire: ")
+
+
+def test_a_report_that_cannot_be_written_is_one_line() -> None:
+    run = demo("--limit", 1, "--report", "/proc/none", code=1)
+    assert "cannot write a report" in run.stderr
     assert run.stderr.startswith("sidewire: ")
 
 

@@ -25,7 +25,7 @@ from tests.golden.make import SETS, GoldenSet
 #: How far two machines' float32 pictures may be apart, in levels of 255.
 ONE_LEVEL = 1
 
-#: Decodes every golden stream and encodes one picture again; run with the settings under test.
+#: Decodes every golden stream and encodes a picture of each set again; run with the settings under test.
 WORKER = """
 import json, sys, torch
 from pathlib import Path
@@ -35,21 +35,24 @@ from shared.networks.precision import Precision
 from tests.golden.make import SETS
 
 settings = json.loads(sys.argv[1])
-golden, out = SETS[sys.argv[2]], Path(sys.argv[3])
 torch.set_num_threads(settings.get("threads", 1))
 torch.backends.mkldnn.enabled = settings.get("onednn", True)
-codec = whole(golden.bundle, Precision(settings["precision"]))
-if settings.get("contiguous"):
-    encoder, decoder = codec.encoder, codec.decoder
-    for network in (encoder.g_a, decoder.g_s, encoder.latent, decoder.latent):
-        network.to(memory_format=torch.contiguous_format)
 found = {}
-for case, (*_, level) in golden.cases.items():
-    decoded = codec.decode(golden.stream(case))
-    found[case] = f"{decoded.symbols_crc32c:08x}"
-    np.save(out / case, decoded.picture)
+for name, golden in SETS.items():
+    out = Path(sys.argv[2], name)
+    out.mkdir()
+    codec = whole(golden.bundle, Precision(settings["precision"]))
+    if settings.get("contiguous"):
+        encoder, decoder = codec.encoder, codec.decoder
+        for network in (encoder.g_a, decoder.g_s, encoder.latent, decoder.latent):
+            network.to(memory_format=torch.contiguous_format)
+    found[name] = {}
+    for case, (*_, level) in golden.cases.items():
+        decoded = codec.decode(golden.stream(case))
+        found[name][case] = f"{decoded.symbols_crc32c:08x}"
+        np.save(out / case, decoded.picture)
     blob = codec.encoder.encode_at(golden.picture(case), level).blob
-np.save(out / "stream", np.frombuffer(blob, np.uint8))
+    np.save(out / "stream", np.frombuffer(blob, np.uint8))
 print(json.dumps(found))
 """
 
@@ -86,27 +89,22 @@ def codec(golden: GoldenSet) -> Whole:
     return whole(golden.bundle)
 
 
-def name_of(golden: GoldenSet) -> str:
-    return next(name for name, one in SETS.items() if one is golden)
-
-
 @pytest.mark.parametrize("machine", MACHINES)
-def test_golden_streams_on_another_machine(
-    machine: str, tmp_path: Path, golden: GoldenSet, codec: Whole
-) -> None:
+def test_golden_streams_on_another_machine(machine: str, tmp_path: Path) -> None:
     settings = {"precision": "float32"} | MACHINES[machine]
     environment = os.environ | settings.pop("env", {})
-    command = [sys.executable, "-c", WORKER, json.dumps(settings), name_of(golden), str(tmp_path)]
+    command = [sys.executable, "-c", WORKER, json.dumps(settings), str(tmp_path)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == golden.checksums
-    if settings["precision"] == "float32":
-        for case in golden.cases:
-            found = np.load(tmp_path / f"{case}.npy")
-            expected = read_picture(golden.folder / f"{case}.png")
-            assert largest_difference(found, expected) <= ONE_LEVEL
-    # What that machine encodes, this one decodes: every symbol is verified by the checksum.
-    codec.decode(np.load(tmp_path / "stream.npy").tobytes())
+    assert json.loads(run.stdout) == {name: golden.checksums for name, golden in SETS.items()}
+    for name, golden in SETS.items():
+        out = tmp_path / name
+        if settings["precision"] == "float32":
+            for case in golden.cases:
+                expected = read_picture(golden.folder / f"{case}.png")
+                assert largest_difference(np.load(out / f"{case}.npy"), expected) <= ONE_LEVEL
+        # What that machine encodes, this one decodes: every symbol is verified by the checksum.
+        whole(golden.bundle).decode(np.load(out / "stream.npy").tobytes())
 
 
 def test_golden_streams_in_this_process(golden: GoldenSet, codec: Whole) -> None:

@@ -38,6 +38,9 @@ SMALL = {
     "cheng": NARROW | {"g_s": {"kind": "cheng", "latent": 16}},
 }
 PAPER = {"hific": ssa.HIFIC, "cheng": ssa.CHENG}
+#: Of the paper's widths. Nine residual blocks are one module nine times: two take a quarter of a step's time
+#: and memory; all nine are counted, and have their shapes, elsewhere.
+FEWER_BLOCKS = ssa.HIFIC.model_copy(update={"g_s": HificSize(residual_blocks=2)})
 
 
 def count(module: nn.Module) -> int:
@@ -257,10 +260,11 @@ def test_all_phases_learn_and_what_comes_out_codes(
     assert codec.decode(encoded.blob).picture.shape == picture.shape
 
 
-@pytest.mark.parametrize("name", PAPER)
-def test_one_step_of_each_phase_at_paper_size(name: str) -> None:
-    size = PAPER[name].model_dump(mode="json")
-    settings = recipe(size, batch=2, steps=1, adversarial_steps=1, discriminator="paper")
+@pytest.mark.parametrize("size", [FEWER_BLOCKS, ssa.CHENG], ids=["hific", "cheng"])
+def test_one_step_of_each_phase_at_paper_size(size: ssa.Size) -> None:
+    settings = recipe(
+        size.model_dump(mode="json"), steps=1, adversarial_steps=1, discriminator="paper"
+    )
     run = RateDistortionRun(settings, examples(512))
     for phase in ("float", "adversarial"):
         assert np.isfinite(run.train_step()), phase

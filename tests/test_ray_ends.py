@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
@@ -15,25 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from PIL import Image
 
-from cluster.trials.effects import Delivered, folder_deliveries, judge
-from cluster.trials.frames import words
+from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.processes import Ends, Program, command
 from shared.codecs import get_codec
 from shared.wire.v1 import control_pb2, control_pb2_grpc
+from tests.numbered_pictures import of_its_width, write_numbered
 from tests.processes import children, until, until_delivered
 
 pytest.importorskip("ray")
 
 #: Far beyond what anything here takes.
 PATIENCE = 120.0
-PICTURES, FIRST_WIDTH = 30, 16
+PICTURES = 30
 RAY = ("--decoder", "ray", "--set", "generator=none", "--set", "mode=refine")
 #: No other cluster of this machine is asked.
 ADDRESSES = {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -50,21 +45,9 @@ def apart() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Containers of pictures, each of another width, which says its number."""
-    rows = []
-    for seq in range(PICTURES):
-        picture = np.full((16, FIRST_WIDTH + seq, 3), seq, np.uint8)
-        container = get_codec("none").encode(picture, 0).blob
-        rows.append({"id": f"frame-{seq}", "image": container, "captions": [words(seq).text]})
-    path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-def of_its_width(one: Delivered) -> bool:
-    with Image.open(io.BytesIO(one.picture)) as picture:
-        width = picture.width
-    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}")
+    """Containers of real pictures, each of another width."""
+    codec, path = get_codec("none"), tmp_path_factory.mktemp("feeds") / "pictures.parquet"
+    return write_numbered(path, PICTURES, lambda picture: codec.encode(picture, 0).blob)
 
 
 def assert_all_delivered(ends: Ends) -> None:

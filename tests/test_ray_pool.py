@@ -17,8 +17,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -29,9 +27,8 @@ from cluster.actors.roster import DecoderState, PoolSpec, PoolStatus
 from cluster.actors.runtime import connected
 from cluster.actors.supervisor import find_supervisor
 from cluster.benchmarks.sleeping import SleepingSettings
-from cluster.trials.effects import Delivered, folder_deliveries, judge
+from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.frames import frame as sealed
-from cluster.trials.frames import words
 from cluster.trials.processes import Ends, Program
 from receiver.decoders.interface import SwapError
 from receiver.decoders.worker import DecodingSettings, PictureFormat
@@ -44,6 +41,7 @@ from shared.errors import BundleError, LimitError
 from shared.pictures import Picture
 from shared.wire.v1 import types_pb2 as wire
 from tests.conftest import GOLDEN
+from tests.numbered_pictures import of_its_width, write_numbered
 from tests.processes import until_delivered
 
 ray = pytest.importorskip("ray")
@@ -51,8 +49,8 @@ ray = pytest.importorskip("ray")
 NAMESPACE = f"test-{secrets.token_hex(4)}"
 ROOT = Path(__file__).parents[1]
 WORDS = "A red bus stands before a green hedge under a blue sky."
-#: Pictures of a whole run; the width of each says its number.
-PICTURES, FIRST_WIDTH = 40, 16
+#: Of a whole run.
+PICTURES = 40
 #: Far beyond what anything here takes.
 PATIENCE = 120.0
 SPEC = PoolSpec(DecodingSettings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
@@ -435,21 +433,8 @@ def test_decoders_that_sleep_need_no_torch() -> None:
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Containers of real pictures, each of another width."""
-    rows = []
-    for seq in range(PICTURES):
-        picture = np.full((16, FIRST_WIDTH + seq, 3), seq, np.uint8)
-        container = get_codec("none").encode(picture, 11).blob
-        rows.append({"id": f"frame-{seq}", "image": container, "captions": [words(seq).text]})
-    path = tmp_path_factory.mktemp("feeds") / "pictures.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-def of_its_width(one: Delivered) -> bool:
-    """Whether a picture is the one that has this number."""
-    with Image.open(io.BytesIO(one.picture)) as picture:
-        width = picture.width
-    return (width, one.name) == (FIRST_WIDTH + one.seq, f"frame-{one.seq}")
+    codec, path = get_codec("none"), tmp_path_factory.mktemp("feeds") / "pictures.parquet"
+    return write_numbered(path, PICTURES, lambda picture: codec.encode(picture, 11).blob)
 
 
 def test_receiver_on_a_cluster_loses_nothing_and_has_no_torch(

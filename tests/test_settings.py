@@ -20,8 +20,8 @@ from shared.errors import QualityError, SidewireError, StorageError, WorkLeftErr
 from shared.settings import Flag, Setting, Settings, SettingsError
 from shared.wire.limits import Limits, Window
 from shared.wire.security import SecurityError
+from tests.commands import sidewire, sidewire_process
 
-SIDEWIRE = Path(sys.executable).parent / "sidewire"
 PLACES = {"state": "state", "sink": "pictures"}
 FEED = {"feed": "photos.parquet", "images": "10.0.0.7:7601"}
 
@@ -262,7 +262,7 @@ COMMANDS: dict[str, type[Settings]] = {
 def test_help_tells_flags_bounds_and_defaults_of_a_model(
     command: str, kind: type[Settings]
 ) -> None:
-    words = " ".join(sidewire(command, "--help", COLUMNS="400").split())
+    words = " ".join(sidewire(command, "--help", COLUMNS="400").stdout.split())
     flags = {
         name: field
         for name, field in kind.model_fields.items()
@@ -279,22 +279,9 @@ def test_help_tells_flags_bounds_and_defaults_of_a_model(
 
 
 def test_bounds_are_shown_as_the_model_has_them() -> None:
-    text = sidewire("bench", "--help")
+    text = sidewire("bench", "--help").stdout
     for shape in ("<int> [1<=x<=64]", "<float> [0<=x<=1]", "<processes|ray>", "--no-captions"):
         assert shape in text
-
-
-def sidewire(*arguments: object, code: int = 0, **environment: str) -> str:
-    """What a command printed; both streams, where it fails."""
-    run = subprocess.run(
-        [str(SIDEWIRE), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"} | environment,
-    )
-    assert run.returncode == code, (run.stdout, run.stderr)
-    return run.stdout if code == 0 else run.stdout + run.stderr
 
 
 def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None:
@@ -303,7 +290,7 @@ def test_show_config_prints_every_setting_and_its_origin(tmp_path: Path) -> None
         *("receive", "--state", "s", "--sink", "p", "--config", file, "--set", "commit_rows=2"),
         "--show-config",
         SIDEWIRE_RECEIVE_MODE="refine",
-    )
+    ).stdout
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in text.splitlines()}
     assert list(rows) == list(ReceiveSettings.model_fields)
     assert rows["mode"] == ["refine", "environment SIDEWIRE_RECEIVE_MODE"]
@@ -319,7 +306,7 @@ def test_show_config_as_json_masks_secrets() -> None:
     text = sidewire(
         *("send", "--feed", "-", "--images", "h:1", "--again", "--show-config", "--json"),
         SIDEWIRE_SEND_TOKEN="hush",
-    )
+    ).stdout
     found = json.loads(text)
     assert "hush" not in text
     assert found["token"]["value"] == "**********"
@@ -351,10 +338,22 @@ def test_show_config_as_json_masks_secrets() -> None:
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exits_with_two(arguments: list[str], message: str) -> None:
-    said = sidewire(*arguments, code=2)
-    assert said.startswith("sidewire: ")
-    assert message in said
-    assert said.count("\n") == 1
+    run = sidewire(*arguments, code=2)
+    assert run.stderr.startswith("sidewire: ")
+    assert message in run.stderr
+    assert run.output == run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_process_says_the_same_and_exits_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDEWIRE_STATUS_IMAGES", "nowhere")
+    run = sidewire_process("status", code=2)
+    said = "images is 'nowhere' (environment SIDEWIRE_STATUS_IMAGES), must be host:port"
+    assert run.stderr.startswith(f"sidewire: {said}")
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+    shown = sidewire_process("status", "--set", "images=h:1", "--show-config").stdout
+    assert shown.splitlines()[-1].split() == ["images", "h:1", "flag"]
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,13 @@ from tests.wire_client import (
 
 T = TypeVar("T")
 QUICK = settings(
-    max_examples=250,
+    max_examples=100,
     database=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-MUTATIONS = 3000
+MUTATIONS = 1000
 #: What may be wrong with one message; none of it ends a stream.
 OF_ONE_MESSAGE = {
     Reason.MALFORMED, Reason.TOO_LARGE, Reason.SEQ_TOO_FAR, Reason.CHECKSUM,
