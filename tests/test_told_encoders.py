@@ -106,11 +106,12 @@ def test_it_begins_as_the_encoder_of_its_stream(name: str, kodak: dict[str, Pict
 def test_words_change_the_bits_and_any_receiver_of_base_decodes_them(
     name: str, kodak: dict[str, Picture]
 ) -> None:
-    picture, base = kodak["kodim03"][:256, :384], get_codec("base")
+    picture, base = kodak["kodim03"], get_codec("base")
     encoder = load_encoder(name)
     assert isinstance(encoder, ToldEncoder)
-    told = encoder.encode_told(picture, LEVEL, "Three bright hats hang on a blue wall.").blob
-    silent = encoder.encode_told(picture, LEVEL, None).blob
+    # selic's words move so little that it takes many symbols to see one of them move.
+    level, words = 17, "Three bright hats hang on a blue wall."
+    told, silent = (encoder.encode_told(picture, level, text).blob for text in (words, None))
     assert told != silent
     for blob in (told, silent):
         own, theirs = get_codec(name).decode(blob), base.decode(blob)
