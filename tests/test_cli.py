@@ -14,6 +14,7 @@ from shared.metrics import psnr
 from shared.pictures import Picture, read_picture, write_picture
 from tests.commands import sidewire, sidewire_process
 from tests.conftest import GOLDEN
+from tests.data_sets import write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +194,10 @@ def test_doctor_knows_the_weights(files: Path) -> None:
     assert "not measured here" in shown
 
 
-def test_eval_writes_its_tables(tmp_path: Path) -> None:
-    out = tmp_path / "eval"
-    arguments = ["--feed", KODAK_FEED, "--codecs", "base,baseline/webp", "--limit", 1]
+def test_eval_writes_its_tables(tmp_path: Path, kodak: dict[str, Picture]) -> None:
+    feed, out = tmp_path / "feed.parquet", tmp_path / "eval"
+    write_pictures(feed, {name: kodak[name][:192, :256] for name in ("kodim03", "kodim23")})
+    arguments = ["--feed", feed, "--codecs", "base,baseline/webp", "--limit", 1]
     said = json.loads(sidewire("eval", *arguments, "--out", out, "--json").stdout)
     assert said == json.loads((out / "summary.json").read_text())
     base = [row for row in said if row["codec"] == "base"]
