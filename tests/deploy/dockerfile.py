@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,7 +29,7 @@ class Stage:
 
     name: str
     base: str
-    steps: Sequence[Step]
+    steps: list[Step]
 
 
 @cache
@@ -47,7 +46,7 @@ def dockerfile() -> tuple[Stage, ...]:
             base, name = text.split(" AS ")
             found.append(Stage(name, base, []))
         else:
-            found[-1].steps.append(Step(word, text))  # type: ignore[attr-defined]
+            found[-1].steps.append(Step(word, text))
     return tuple(found)
 
 

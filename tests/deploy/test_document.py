@@ -9,7 +9,7 @@ import yaml
 
 from tests.deploy.dockerfile import dockerfile
 from tests.deploy.rendered import DEPLOY
-from tests.deploy.test_meaning import SECRETS
+from tests.deploy.running import SECRETS
 
 ROOT = DEPLOY.parents[1]
 DOCUMENT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")

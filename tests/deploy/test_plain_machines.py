@@ -17,7 +17,7 @@ from sender.settings import SendSettings
 from shared.settings import Settings
 from tests.deploy.dockerfile import dockerfile
 from tests.deploy.rendered import DEPLOY
-from tests.deploy.test_meaning import settings_of
+from tests.deploy.running import settings_of
 
 UNITS = DEPLOY / "systemd"
 COMPOSE = DEPLOY / "compose.yaml"
