@@ -1,0 +1,1 @@
+"""What is in cluster/deploy holds together, as far as that shows without a cluster."""
