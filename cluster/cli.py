@@ -18,6 +18,7 @@ from cluster.commands.settings import command_of
 from cluster.console import errors_in_one_line, print_result, progress_console
 from cluster.ending import leave
 from shared.core_log import divert_core_log
+from shared.extras import need
 from shared.systems.catalogue import systems
 from shared.version import VERSION
 
@@ -115,6 +116,7 @@ def encode(
             raise typer.BadParameter("give one of --quality, --bytes and --bpp")
         if bpp is not None and not 0 < bpp < math.inf:
             raise typer.BadParameter("--bpp must be a positive number")
+        need("encode", "sender")
         from sender.encode import Wanted, encode_file  # noqa: PLC0415
         from shared.codecs import load_encoder  # noqa: PLC0415
 
@@ -144,6 +146,7 @@ def preview(
 ) -> None:
     """Put a picture into thirty to a few hundred bytes, for JSON as text; [bold]decode --text[/] shows it."""
     with errors_in_one_line(), progress_console.status("encoding"):
+        need("preview", "sender")
         from shared.codecs.preview import preview as make  # noqa: PLC0415
         from shared.pictures import read_picture, write_atomically  # noqa: PLC0415
 
@@ -188,6 +191,7 @@ def decode(
 ) -> None:
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
     with errors_in_one_line(), progress_console.status("decoding"):
+        need("decode", "decoder")
         from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
         from shared.bitstream.container import Container  # noqa: PLC0415
         from shared.codecs import load_decoder  # noqa: PLC0415
@@ -241,6 +245,7 @@ def inspect(
 def doctor(json: Json = False) -> None:
     """Show versions, devices, weights with their hashes, and what is not measured here."""
     with errors_in_one_line():
+        need("doctor", "decoder")
         from cluster.doctor import examine, print_examination  # noqa: PLC0415
 
         print_examination(examine(), json)
@@ -264,6 +269,7 @@ def train(
     # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     with errors_in_one_line():
+        need("train", "research")
         from training.command import Places, train_command  # noqa: PLC0415
 
         train_command(config, Places(data, out, bundle, snapshot, start))

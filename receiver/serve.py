@@ -30,12 +30,12 @@ from receiver.settings import ReceiveSettings
 from receiver.sinks.folder import FolderSink
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
-from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.subscriber import SubscriberSink
 from receiver.start_lines import say_ready, say_starting
 from receiver.watch import Watch
 from shared.bitstream.container import Container
 from shared.errors import SidewireError, WorkLeftError, first_of
+from shared.extras import need
 from shared.locks import only_one
 from shared.logs import log_to_standard_error
 from shared.systems.catalogue import stream_name
@@ -63,6 +63,7 @@ class Addresses:
 def make_pool(settings: ReceiveSettings) -> DecoderPool:
     """The decoders that the settings ask for."""
     if settings.decoder == "processes":
+        need("decoder processes", "decoder")
         return ProcessPool(
             settings.decoder_processes,
             PictureFormat(settings.picture_format),
@@ -82,8 +83,12 @@ def make_sink(settings: ReceiveSettings) -> Sink:
         return SubscriberSink()
     if settings.sink_kind == "none" or settings.sink is None:
         return LedgerOnlySink()
-    kind = FolderSink if settings.sink_kind == "folder" else ParquetSink
-    return kind(settings.sink)
+    if settings.sink_kind == "folder":
+        return FolderSink(settings.sink)
+    need("sink_kind parquet", "arrow")
+    from receiver.sinks.parquet import ParquetSink  # noqa: PLC0415
+
+    return ParquetSink(settings.sink)
 
 
 def _listen(settings: ReceiveSettings, security: RenewableSecurity) -> Listen:
