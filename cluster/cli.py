@@ -245,7 +245,7 @@ def inspect(
 def doctor(json: Json = False) -> None:
     """Show versions, devices, weights with their hashes, and what is not measured here."""
     with errors_in_one_line():
-        need("doctor", "decoder")
+        need("doctor", "sender")
         from cluster.doctor import examine, print_examination  # noqa: PLC0415
 
         print_examination(examine(), json)

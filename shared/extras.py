@@ -27,7 +27,7 @@ _RESEARCH = (
     *_DECODER,
 )
 
-#: The modules of each extra, by its name in pyproject.toml; the smaller of two that share one come first.
+#: The modules of each extra, by its name in pyproject.toml.
 MODULES: dict[str, tuple[str, ...]] = {
     "arrow": ("pyarrow",),
     "gateway": _GATEWAY,
@@ -39,6 +39,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "research": _RESEARCH,
     "all": ("ray", "open_clip", *_GATEWAY, *_RESEARCH),
 }
+
+
+#: What nobody is told to install who lacks one module.
+PARTS_AND_SUMS = ("words", "research", "all")
 
 
 def need(what: str, extra: str) -> None:
@@ -56,7 +60,8 @@ def need(what: str, extra: str) -> None:
 
 
 def missing_extra(what: str, error: ModuleNotFoundError) -> MissingExtraError | None:
-    """The extras that bring the module which ``what`` could not import; None where none does."""
+    """The roles that bring the module which ``what`` could not import; None where none does."""
     module = (error.name or "").partition(".")[0]
-    extras = tuple(name for name, modules in MODULES.items() if module in modules)
-    return MissingExtraError(what, extras, module) if extras else None
+    extras = [name for name, modules in MODULES.items() if module in modules]
+    roles = tuple(name for name in extras if name not in PARTS_AND_SUMS) or tuple(extras[:1])
+    return MissingExtraError(what, roles, module) if roles else None
