@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterable
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -184,19 +185,23 @@ def packages(extra: str) -> set[str]:
     return found
 
 
+@cache
+def homes() -> dict[str, set[str]]:
+    """The distributions that a module may come from."""
+    found = packages_distributions().items()
+    return {module: set(map(canonical, names)) for module, names in found}
+
+
 def canonical(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
 @pytest.mark.parametrize("extra", MODULES)
 def test_the_modules_of_an_extra_are_those_of_its_packages(extra: str) -> None:
-    homes = {
-        module: set(map(canonical, names)) for module, names in packages_distributions().items()
-    }
     beside = set().union(*map(packages, BESIDE))
     wanted = packages(extra) - beside
-    assert set().union(*(homes[module] for module in MODULES[extra])) >= wanted
-    assert all(homes[module] & wanted for module in MODULES[extra])
+    assert set().union(*(homes()[module] for module in MODULES[extra])) >= wanted
+    assert all(homes()[module] & wanted for module in MODULES[extra])
 
 
 def test_every_extra_is_known_and_what_develops_has_all() -> None:

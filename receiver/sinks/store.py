@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -80,10 +81,10 @@ class ObjectStore:
         Raises:
             StoreError: see the class. zipfile.BadZipFile: it is damaged.
         """
-        with self._errors(), self._system.open_input_file(self._at(path)) as stream:
-            archive: IO[bytes] = stream
-            with ZipFile(archive) as source:
-                return {PurePosixPath(name): source.read(name) for name in source.namelist()}
+        with self._errors(), self._system.open_input_stream(self._at(path)) as stream:
+            archive = io.BytesIO(stream.read())
+        with ZipFile(archive) as source:
+            return {PurePosixPath(name): source.read(name) for name in source.namelist()}
 
     def names(self, folder: PurePosixPath) -> list[str]:
         """The names of a folder's objects; none where it is not there.
