@@ -19,6 +19,7 @@ from cluster.console import EXIT_USAGE, errors_in_one_line, print_result, progre
 from cluster.ending import leave
 from shared.core_log import divert_core_log
 from shared.errors import SidewireError
+from shared.extras import need
 from shared.systems.catalogue import systems
 from shared.version import VERSION
 
@@ -125,6 +126,7 @@ def encode(
             raise typer.BadParameter("--bpp must be a positive number")
         if caption is not None and captioner is not None:
             raise typer.BadParameter("give one of --caption and --captioner")
+        need("encode", "sender")
         from sender.captioning import captioner_for  # noqa: PLC0415
         from sender.encode import Wanted, encode_file  # noqa: PLC0415
         from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
@@ -163,6 +165,7 @@ def preview(
 ) -> None:
     """Put a picture into thirty to a few hundred bytes, for JSON as text; [bold]decode --text[/] shows it."""
     with errors_in_one_line(), progress_console.status("encoding"):
+        need("preview", "sender")
         from shared.codecs.preview import preview as make  # noqa: PLC0415
         from shared.pictures import read_picture, write_atomically  # noqa: PLC0415
 
@@ -207,6 +210,7 @@ def decode(
 ) -> None:
     """Decompress a stream, checking it whole: a damaged one is refused, never shown as noise."""
     with errors_in_one_line(), progress_console.status("decoding"):
+        need("decode", "decoder")
         from receiver.decode import decode_to_file, read_stream  # noqa: PLC0415
         from shared.bitstream.container import Container  # noqa: PLC0415
         from shared.codecs import load_decoder  # noqa: PLC0415
@@ -260,6 +264,7 @@ def inspect(
 def doctor(json: Json = False) -> None:
     """Show versions, devices, weights with their hashes, and what is not measured here."""
     with errors_in_one_line():
+        need("doctor", "sender")
         from cluster.doctor import examine, print_examination  # noqa: PLC0415
 
         print_examination(examine(), json)
@@ -294,6 +299,7 @@ def train(
     # CompressAI compiles a function with torch.jit when it is imported, which torch deprecates.
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     with errors_in_one_line():
+        need("train", "research")
         from training.command import Places, train_command  # noqa: PLC0415
 
         places = Places(data, out, bundle, snapshot, start)
@@ -302,6 +308,7 @@ def train(
                 stop(SidewireError("ray_address is set, and no ray_workers"), EXIT_USAGE)
             train_command(config, places)
             return
+        need("train --ray-workers", "ray-train")
         from cluster.actors.training import RayTrain  # noqa: PLC0415
 
         train_command(config, places, RayTrain(ray_workers, ray_address))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shared.codecs import Decoded, Decoder
 from shared.errors import SidewireError
 from shared.pictures import write_picture
+
+if TYPE_CHECKING:
+    from shared.codecs import Decoded, Decoder
 
 __all__ = ["decode_to_file", "read_stream"]
 

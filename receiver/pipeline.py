@@ -28,6 +28,7 @@ from receiver.work import (
     Caption,
     DecodeFailure,
     DecodeResult,
+    Delivery,
     End,
     caption_end,
     frame_end,
@@ -319,13 +320,16 @@ class Pipeline:
             ends = [end for own in by_session.values() for end in own]
             began = self._now()
             try:
-                await self._in_storage(partial(self._store, ends, rows))
+                deliveries = await self._in_storage(partial(self._store, ends, rows))
                 break
             except (OSError, sqlite3.OperationalError) as error:
-                if self._unstored != str(error):
-                    log.error("nothing is acknowledged until this is mended: %s", error)
-                self._unstored = str(error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._wait_out(error)
+        while True:
+            try:
+                await self._in_storage(partial(self._sink.committed, deliveries))
+                break
+            except OSError as error:
+                await self._wait_out(error)
         if self._unstored:
             log.warning("storing works again")
             self._unstored = ""
@@ -338,8 +342,15 @@ class Pipeline:
         for session, end in batch:
             self._let_go(session, end.key.seq)
 
-    def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> None:
-        """Store outputs first, then the facts; runs in the storage thread."""
+    async def _wait_out(self, error: Exception) -> None:
+        """Say once why nothing is stored, and wait until it is time to try again."""
+        if self._unstored != str(error):
+            log.error("nothing is acknowledged until this is mended: %s", error)
+        self._unstored = str(error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _store(self, ends: Sequence[End], rows: Sequence[StreamRow]) -> Sequence[Delivery]:
+        """Store outputs first, then the facts; what is to be shown. Runs in the storage thread."""
         deliveries = self._ledger.number(ends, time.time() - self._now())
         if deliveries:
             self._sink.write(deliveries)
@@ -348,7 +359,7 @@ class Pipeline:
             ends, deliveries, rows, lambda database: self._sink.record(database, deliveries)
         )
         reached("gateway.after_commit")
-        self._sink.committed(deliveries)
+        return deliveries
 
     async def _purge(self) -> None:
         while True:

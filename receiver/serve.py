@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from receiver.decoders.interface import DecoderPool
@@ -30,12 +31,15 @@ from receiver.settings import ReceiveSettings
 from receiver.sinks.folder import FolderSink
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
-from receiver.sinks.parquet import ParquetSink
+from receiver.sinks.places import StorePlace, is_of_store
+from receiver.sinks.staged import Stage
+from receiver.sinks.staging import Staging
 from receiver.sinks.subscriber import SubscriberSink
 from receiver.start_lines import say_ready, say_starting
 from receiver.watch import Watch
 from shared.bitstream.container import Container
 from shared.errors import SidewireError, WorkLeftError, first_of
+from shared.extras import need
 from shared.locks import only_one
 from shared.logs import log_to_standard_error
 from shared.systems.catalogue import stream_name
@@ -63,6 +67,7 @@ class Addresses:
 def make_pool(settings: ReceiveSettings) -> DecoderPool:
     """The decoders that the settings ask for."""
     if settings.decoder == "processes":
+        need("decoder processes", "decoder")
         return ProcessPool(
             settings.decoder_processes,
             PictureFormat(settings.picture_format),
@@ -82,8 +87,24 @@ def make_sink(settings: ReceiveSettings) -> Sink:
         return SubscriberSink()
     if settings.sink_kind == "none" or settings.sink is None:
         return LedgerOnlySink()
-    kind = FolderSink if settings.sink_kind == "folder" else ParquetSink
-    return kind(settings.sink)
+    stage = _stage(settings.sink)
+    if settings.sink_kind == "folder":
+        return FolderSink(stage)
+    need("sink_kind parquet", "arrow")
+    from receiver.sinks.parquet import ParquetSink  # noqa: PLC0415
+
+    return ParquetSink(stage)
+
+
+def _stage(place: str) -> Stage:
+    """Where a sink's files go, in a folder or in an object store."""
+    if not is_of_store(place):
+        return Staging(Path(place))
+    need(f"sink {place}", "arrow")
+    from receiver.sinks.objects import ObjectStaging  # noqa: PLC0415
+    from receiver.sinks.store import ObjectStore  # noqa: PLC0415
+
+    return ObjectStaging(ObjectStore(StorePlace.parse(place)))
 
 
 def _listen(settings: ReceiveSettings, security: RenewableSecurity) -> Listen:
@@ -158,7 +179,8 @@ async def receive(
             sink = sink or make_sink(settings)
             sink.recover(ledger.connection)
         except OSError as error:
-            raise SidewireError(f"cannot use the sink {settings.sink}: {error.strerror}") from None
+            why = error.strerror or error
+            raise SidewireError(f"cannot use the sink {settings.sink}: {why}") from None
         stack.callback(sink.close)
         pool = pool or make_pool(settings)
         stack.push_async_callback(pool.close)

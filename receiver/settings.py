@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from receiver.flow import Quota
+from receiver.sinks.places import SinkPlace
 from shared.logs import LogFormat
 from shared.settings import (
     ADDRESS,
@@ -53,8 +54,9 @@ class ReceiveSettings(Settings):
         False, description="listen beyond this machine without TLS"
     )
 
-    sink: Annotated[Path | None, Flag()] = Field(
-        None, description="folder that decoded pictures go to"
+    sink: Annotated[SinkPlace | None, Flag(metavar="PLACE")] = Field(
+        None,
+        description="where decoded pictures go: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
     )
     sink_kind: Annotated[Literal["folder", "parquet", "subscriber", "none"], Flag()] = Field(
         "folder", description="what becomes of decoded pictures"
@@ -222,7 +224,7 @@ class ReceiveSettings(Settings):
     def _check_places(self) -> Self:
         if self.sink is None and self.sink_kind in ("folder", "parquet"):
             raise ValueError(
-                f"sink is missing: give --sink, the folder for sink_kind {self.sink_kind}"
+                f"sink is missing: give --sink, the place for sink_kind {self.sink_kind}"
             )
         if self.metrics.startswith("unix:"):
             raise ValueError(f"metrics is {self.metrics}, must be host:port")

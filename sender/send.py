@@ -25,6 +25,7 @@ from sender.sources import default_stream_id
 from sender.sources.reading import STANDARD_INPUT
 from sender.traced import traced
 from shared.errors import SidewireError, WorkLeftError
+from shared.extras import need
 from shared.locks import only_one
 from shared.logs import log_to_standard_error
 from shared.wire.streams import previews_of
@@ -39,6 +40,7 @@ def make_encoders(settings: SendSettings) -> Encoders:
     """The encoders that the settings ask for."""
     if settings.codec == SEALED:
         return SealedPool(settings.ahead)
+    need(f"codec {settings.codec}", "sender")
     return EncoderPool(
         settings.codec,
         settings.quality,

@@ -7,6 +7,7 @@ __all__ = [
     "ContainerError",
     "CorruptStreamError",
     "LimitError",
+    "MissingExtraError",
     "ModelMismatchError",
     "PictureError",
     "QualityError",
@@ -41,6 +42,24 @@ class LimitError(SidewireError):
     def __str__(self) -> str:
         bound = "at least" if self.least else "at most"
         return f"{self.what} is {self.value}, must be {bound} {self.limit}"
+
+
+class MissingExtraError(SidewireError):
+    """A library is not installed that comes with an extra of this package.
+
+    Attributes:
+        what: needs it.
+        extras: any of them brings it, such as ``sender`` of ``sidewire[sender]``.
+        module: the library's.
+    """
+
+    def __init__(self, what: str, extras: tuple[str, ...], module: str) -> None:
+        super().__init__(what, extras, module)
+        self.what, self.extras, self.module = what, extras, module
+
+    def __str__(self) -> str:
+        names = " or ".join(f"sidewire[{extra}]" for extra in self.extras)
+        return f"{self.what} needs {names}: {self.module} is not installed"
 
 
 class UnknownCodecError(SidewireError):

@@ -15,6 +15,7 @@ import ast
 from importlib import import_module, resources
 from typing import Any
 
+from shared.extras import missing_extra
 from shared.version import VERSION
 
 
@@ -41,7 +42,11 @@ def __getattr__(name: str) -> Any:
     """A public name, from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    try:
+        module = import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        raise missing_extra(name, error) or error from None
+    found = globals()[name] = getattr(module, name)
     return found
 
 

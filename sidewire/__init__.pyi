@@ -23,6 +23,7 @@ from shared.errors import BundleError as BundleError
 from shared.errors import ContainerError as ContainerError
 from shared.errors import CorruptStreamError as CorruptStreamError
 from shared.errors import LimitError as LimitError
+from shared.errors import MissingExtraError as MissingExtraError
 from shared.errors import ModelMismatchError as ModelMismatchError
 from shared.errors import PictureError as PictureError
 from shared.errors import QualityError as QualityError

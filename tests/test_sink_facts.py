@@ -19,6 +19,7 @@ from receiver.ledger import Ledger
 from receiver.sinks.facts import facts
 from receiver.sinks.folder import FolderSink
 from receiver.sinks.parquet import ParquetSink
+from receiver.sinks.staging import Staging
 from receiver.work import End, Frame, Key, frame_end
 from shared.bitstream.container import Container
 from shared.systems.catalogue import stream_name
@@ -89,7 +90,7 @@ def test_what_is_not_known_is_left_open(ledger: Ledger) -> None:
 def test_both_sinks_say_the_same(
     kind: type[FolderSink] | type[ParquetSink], ledger: Ledger, tmp_path: Path
 ) -> None:
-    sink = kind(tmp_path / "out")
+    sink = kind(Staging(tmp_path / "out"))
     sink.recover(ledger.connection)
     end = end_of(BLOB)
     deliveries = ledger.number([end], ZERO)

@@ -22,6 +22,7 @@ from receiver.sinks.folder import FolderSink
 from receiver.sinks.interface import Sink
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.sinks.parquet import ParquetSink
+from receiver.sinks.staging import Staging
 from receiver.sinks.subscriber import Outbox, OutboxFullError, SubscriberSink
 from receiver.work import Caption, End, Frame, Key, frame_end
 from shared.wire.errors import Reason, WireError
@@ -130,8 +131,8 @@ def in_ledger(root: Path) -> list[Effect]:
 
 
 SINKS = [
-    pytest.param(lambda root: FolderSink(root / "out"), in_folder, id="folder"),
-    pytest.param(lambda root: ParquetSink(root / "out"), in_parquet, id="parquet"),
+    pytest.param(lambda root: FolderSink(Staging(root / "out")), in_folder, id="folder"),
+    pytest.param(lambda root: ParquetSink(Staging(root / "out")), in_parquet, id="parquet"),
     pytest.param(lambda root: SubscriberSink(), in_outbox, id="subscriber"),
     pytest.param(lambda root: LedgerOnlySink(), in_ledger, id="ledger only"),
 ]
@@ -207,7 +208,7 @@ def test_work_repeated_after_a_failed_commit_counts_once(
 
 
 def test_description_stands_beside_the_picture(tmp_path: Path) -> None:
-    receiver = Receiver.start(tmp_path / "ledger", FolderSink(tmp_path / "out"))
+    receiver = Receiver.start(tmp_path / "ledger", FolderSink(Staging(tmp_path / "out")))
     rejected = frame_end(decoded(7).frame, wire.DISPOSITION_REJECTED, "checksum of the symbols")
     receiver.store([decoded(6, revision=2), rejected])
     folder = tmp_path / "out" / "camera"
@@ -229,7 +230,7 @@ def test_description_stands_beside_the_picture(tmp_path: Path) -> None:
     "name", ["../../etc/passwd", "a\0b", "/" * 128, "..", "", "été/ñ", "x" * 128, "a\nb", "-rf"]
 )
 def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
-    receiver = Receiver.start(tmp_path / "ledger", FolderSink(tmp_path / "out"))
+    receiver = Receiver.start(tmp_path / "ledger", FolderSink(Staging(tmp_path / "out")))
     receiver.store([decoded(0, name=name)])
     files = [path for path in tmp_path.rglob("*.r0.*") if path.is_file()]
     assert [path.parent for path in files] == [tmp_path / "out" / "camera"] * 2
@@ -242,15 +243,15 @@ def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
 def test_nothing_is_left_in_staging(
     kind: type[FolderSink] | type[ParquetSink], tmp_path: Path
 ) -> None:
-    first = Receiver.start(tmp_path / "ledger", kind(tmp_path / "out"))
+    first = Receiver.start(tmp_path / "ledger", kind(Staging(tmp_path / "out")))
     first.store([decoded(0)])
     first.store([decoded(1)], crash_after="write")
-    Receiver.start(tmp_path / "ledger", kind(tmp_path / "out"))
+    Receiver.start(tmp_path / "ledger", kind(Staging(tmp_path / "out")))
     assert list((tmp_path / "out" / ".staging").iterdir()) == []
 
 
 def test_file_that_cannot_be_moved_becomes_visible_later(tmp_path: Path) -> None:
-    receiver = Receiver.start(tmp_path / "ledger", FolderSink(tmp_path / "out"))
+    receiver = Receiver.start(tmp_path / "ledger", FolderSink(Staging(tmp_path / "out")))
     in_the_way = tmp_path / "out" / "camera" / "1-00000000-photo.r0.png"
     in_the_way.mkdir(parents=True)
     receiver.store([decoded(0)])
@@ -261,13 +262,13 @@ def test_file_that_cannot_be_moved_becomes_visible_later(tmp_path: Path) -> None
 
 def test_parts_of_an_older_ledger_stay(tmp_path: Path) -> None:
     for number, ledger in enumerate(("one", "two")):
-        receiver = Receiver.start(tmp_path / ledger, ParquetSink(tmp_path / "out"))
+        receiver = Receiver.start(tmp_path / ledger, ParquetSink(Staging(tmp_path / "out")))
         receiver.store([decoded(number)])
     assert [seq for seq, *_ in in_parquet(tmp_path)] == [0, 1]
 
 
 def test_parquet_holds_every_column(tmp_path: Path) -> None:
-    receiver = Receiver.start(tmp_path / "ledger", ParquetSink(tmp_path / "out"))
+    receiver = Receiver.start(tmp_path / "ledger", ParquetSink(Staging(tmp_path / "out")))
     receiver.store(
         [decoded(4, revision=1), frame_end(decoded(5).frame, wire.DISPOSITION_EXPIRED, "late")]
     )

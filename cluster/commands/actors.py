@@ -9,6 +9,7 @@ import typer
 
 from cluster.commands.options import Json
 from cluster.console import errors_in_one_line, print_columns
+from shared.extras import need
 
 if TYPE_CHECKING:
     from cluster.actors.roster import PoolStatus
@@ -33,6 +34,7 @@ def status(
 ) -> None:
     """Show each decoder: its process, its model, and what it does."""
     with errors_in_one_line():
+        need("decoders", "ray")
         from cluster.actors.remote import decoders_status  # noqa: PLC0415
 
         _print(decoders_status(ray_address, ray_namespace), json)
@@ -47,6 +49,7 @@ def scale(
 ) -> None:
     """Start more decoders, or end some when they have finished what they have."""
     with errors_in_one_line():
+        need("decoders", "ray")
         from cluster.actors.remote import decoders_scale  # noqa: PLC0415
 
         _print(decoders_scale(ray_address, ray_namespace, count), json)
@@ -63,6 +66,7 @@ def swap(
 ) -> None:
     """Decode the same streams with a newer generator from now on; no sender notices."""
     with errors_in_one_line():
+        need("decoders", "ray")
         from cluster.actors.remote import decoders_swap  # noqa: PLC0415
 
         _print(decoders_swap(ray_address, ray_namespace, generator), json)
@@ -72,6 +76,7 @@ def swap(
 def stop(ray_address: RayAddress = "auto", ray_namespace: Namespace = "sidewire") -> None:
     """End the decoders, which outlive receivers on a cluster, when they have finished what they have."""
     with errors_in_one_line():
+        need("decoders", "ray")
         from cluster.actors.remote import decoders_stop  # noqa: PLC0415
 
         decoders_stop(ray_address, ray_namespace)

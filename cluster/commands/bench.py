@@ -10,6 +10,7 @@ import typer
 from cluster.commands.options import Json
 from cluster.commands.settings import settings_of
 from cluster.console import errors_in_one_line, print_columns, print_result
+from shared.extras import need
 
 if TYPE_CHECKING:
     from cluster.bench.report import Report
@@ -27,6 +28,7 @@ def bench(context: typer.Context, json: Json = False) -> None:
         from cluster.bench.options import BenchOptions  # noqa: PLC0415
 
         options = settings_of(context, BenchOptions)
+        need("bench", "all")
         from cluster.bench.run import run_bench  # noqa: PLC0415
         from cluster.progress import Meter  # noqa: PLC0415
 

@@ -11,6 +11,7 @@ from cluster.commands.completion import codec_names, offered
 from cluster.commands.evidence import Every
 from cluster.commands.options import Json
 from cluster.console import errors_in_one_line
+from shared.extras import need
 
 __all__ = ["compare"]
 
@@ -47,6 +48,7 @@ def compare(
     it, and is held against itself, its twin and base at equal bits.
     """
     with errors_in_one_line():
+        need("compare", "research")
         from cluster.compare.request import Request  # noqa: PLC0415
         from cluster.compare.run import compare_command  # noqa: PLC0415
         from cluster.evaluation.run import parse_levels  # noqa: PLC0415

@@ -7,6 +7,7 @@ import typer
 from cluster.commands.options import Json
 from cluster.commands.settings import settings_of
 from cluster.console import EXIT_WORK_LEFT, errors_in_one_line, print_result
+from shared.extras import need
 
 __all__ = ["demo"]
 
@@ -20,6 +21,7 @@ def demo(context: typer.Context, json: Json = False) -> None:
         from cluster.demo.options import DemoOptions  # noqa: PLC0415
 
         options = settings_of(context, DemoOptions)
+        need("demo", "all")
         from cluster.demo.run import run_demo  # noqa: PLC0415
         from cluster.progress import Meter  # noqa: PLC0415
 

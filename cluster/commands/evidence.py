@@ -9,6 +9,7 @@ import typer
 
 from cluster.commands.options import Json
 from cluster.console import EXIT_USAGE, errors_in_one_line, stop
+from shared.extras import need
 
 __all__ = ["evaluate", "reproduce"]
 
@@ -42,6 +43,7 @@ def evaluate(
 ) -> None:
     """Compare codecs on the same pictures: real bytes, distortion, text, BD-rates and plots."""
     with errors_in_one_line():
+        need("eval", "research")
         from cluster.evaluation.run import evaluate_command  # noqa: PLC0415
 
         evaluate_command(
@@ -85,6 +87,7 @@ def reproduce(
 ) -> None:
     """Measure counterparts of the paper's tables on the weights here, or previews beside others' hashes."""
     with errors_in_one_line():
+        need("reproduce", "research")
         from cluster.evaluation.run import parse_levels  # noqa: PLC0415
         from cluster.reproduce.evidence import Request  # noqa: PLC0415
         from cluster.reproduce.run import EVIDENCE, reproduce_command  # noqa: PLC0415

@@ -9,6 +9,7 @@ import typer
 from cluster.commands.options import Json
 from cluster.commands.settings import settings_of
 from cluster.console import errors_in_one_line
+from shared.extras import need
 
 __all__ = ["receive", "status"]
 
@@ -22,7 +23,9 @@ def receive(context: typer.Context, json: Json = False) -> None:
         from receiver.settings import ReceiveSettings  # noqa: PLC0415
 
         settings = settings_of(context, ReceiveSettings)
+        need("receive", "gateway")
         if settings.decoder == "ray":
+            need("decoder ray", "ray")
             from cluster.actors.receiving import serve_on_ray  # noqa: PLC0415
 
             serve_on_ray(settings)

@@ -29,6 +29,7 @@ from receiver.decoders.interface import DecoderPool
 from receiver.observer import Observer, Observers
 from receiver.serve import Addresses, make_pool, receive
 from receiver.settings import ReceiveSettings
+from receiver.sinks.staging import Staging
 from receiver.viewer.app import HOST, create_app, listen
 from receiver.viewer.comparing import comparable
 from receiver.viewer.gallery import GallerySink
@@ -162,7 +163,7 @@ class Demo:
                 self._stop,
                 self._ready.set_result,
                 pool=self._pool,
-                sink=GallerySink(self._folders.gallery),
+                sink=GallerySink(Staging(self._folders.gallery)),
                 observer=self._observer(),
             )
         )

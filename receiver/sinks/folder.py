@@ -1,4 +1,4 @@
-"""Pictures as files in a folder, with what is known of each in a JSON file beside it."""
+"""Pictures as files in a folder or an object store, with what is known of each in a JSON file beside it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,8 @@ class FolderSink(StagedSink):
     ``<stream_id>/<epoch>-<seq>-<name>.r<revision><ending>``.
 
     Exactly once: a path follows from (frame, revision), and a file becomes visible after the commit
-    that holds its row (:mod:`receiver.sinks.staging`). A crash before the commit leaves nothing; one
-    after it leaves files that :meth:`recover` makes visible.
-
-    Args:
-        folder: made where there is none.
+    that holds its row. A crash before the commit leaves nothing; one after it leaves files that
+    :meth:`recover` makes visible.
     """
 
     def files(self, deliveries: Sequence[Delivery]) -> Mapping[PurePosixPath, bytes]:

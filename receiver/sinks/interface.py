@@ -33,7 +33,11 @@ class Sink(Protocol):
         """Add to the open transaction."""
 
     def committed(self, deliveries: Sequence[Delivery]) -> None:
-        """The transaction is durable."""
+        """The transaction is durable: show what was written.
+
+        Raises:
+            OSError: not all is visible yet; nothing is acked, and the call will be repeated.
+        """
 
     def close(self) -> None:
         """Release what is held."""

@@ -46,16 +46,13 @@ class ParquetSink(StagedSink):
     """One part file a batch: ``part-<first offset>-<checksum>.parquet``, readable as one dataset.
 
     Exactly once: a part becomes visible after the commit that holds its rows, whole, and is never
-    changed or withdrawn (:mod:`receiver.sinks.staging`). A crash before the commit leaves nothing, and
+    changed or withdrawn. A crash before the commit leaves nothing, and
     the offsets come again with whatever is in the next batch; one after it leaves a part that
     :meth:`recover` makes visible. The checksum in the name keeps parts apart whose offsets are of
     different ledgers.
 
     Quiet streams give many small parts. Merging them is left to whoever reads the folder, as only the
     reader knows which parts it has seen.
-
-    Args:
-        folder: made where there is none.
     """
 
     def files(self, deliveries: Sequence[Delivery]) -> Mapping[PurePosixPath, bytes]:

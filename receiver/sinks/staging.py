@@ -100,6 +100,9 @@ class Staging:
         except OSError as error:
             log.error("pictures are stored but not visible yet: %s", error)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _publish(self, batch: Path) -> None:
         files = [path for path in batch.rglob("*") if not path.is_dir()]
         places = {path: self._folder / path.relative_to(batch) for path in files}

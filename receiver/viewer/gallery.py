@@ -27,9 +27,6 @@ class GallerySink(StagedSink):
 
     Exactly once: a path follows from (frame, revision), and a file becomes visible after the commit that
     holds its row (:mod:`receiver.sinks.staging`).
-
-    Args:
-        folder: made where there is none.
     """
 
     def files(self, deliveries: Sequence[Delivery]) -> Mapping[PurePosixPath, bytes]:

@@ -7,8 +7,6 @@ import logging
 import warnings
 from contextlib import suppress
 
-import pillow_heif
-
 __all__ = ["register"]
 
 
@@ -19,7 +17,8 @@ def register() -> None:
     source. A picture is read or refused with an error. The filter is the process's, as one around each call
     would not be safe in threads.
     """
-    pillow_heif.register_heif_opener()
+    with suppress(ImportError):  # a gateway reads no pictures
+        importlib.import_module("pillow_heif").register_heif_opener()
     with suppress(ImportError):  # JPEG XL is an extra: its plugin is under the GPL
         importlib.import_module("pillow_jxl")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)

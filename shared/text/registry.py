@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
+from shared.extras import need
 from shared.text.cache import FeatureCache
-from shared.text.encoder import TowerEncoder
 from shared.text.interface import TextEncoder, UnknownTextEncoderError
-from shared.text.tower import TextTower
+
+if TYPE_CHECKING:
+    from shared.text.tower import TextTower
 
 __all__ = ["DEFAULT_TEXT_ENCODER", "get_text_encoder"]
 
@@ -31,15 +34,18 @@ def get_text_encoder(spec: str = DEFAULT_TEXT_ENCODER, device: str = "cpu") -> T
 
     Raises:
         UnknownTextEncoderError: no such encoder. TextWeightsError: its weights are missing, damaged
-            or not supported; the message says what to do.
+            or not supported; the message says what to do. MissingExtraError: its libraries are not
+            installed.
     """
+    need(f"text encoder {spec}", "words")
+    from shared.text.encoder import TowerEncoder  # noqa: PLC0415
+
     return TowerEncoder(_tower(spec, device), _CACHE)
 
 
 def _tower(spec: str, device: str) -> TextTower:
     # Libraries read this when they are imported. They are imported here, as that takes seconds.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from shared.text.clip import load_clip  # noqa: PLC0415
     from shared.text.transformer import load_minilm, load_transformer  # noqa: PLC0415
 
     kind, _, source = spec.partition(":")
@@ -49,6 +55,9 @@ def _tower(spec: str, device: str) -> TextTower:
         case "bert", "":
             return load_transformer(BERT, device)
         case "clip", str() if source:
+            need(f"text encoder {spec}", "clip")
+            from shared.text.clip import load_clip  # noqa: PLC0415
+
             return load_clip(source, device)
         case "transformers", str() if source:
             return load_transformer(source, device)
