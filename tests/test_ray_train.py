@@ -55,16 +55,13 @@ def until(condition: Callable[[], bool], program: Program) -> None:
 
 
 def workers_of(pid: int) -> list[int]:
-    """Processes of Ray Train's workers below a process."""
-    below = [one for child in children(pid) for one in (child, *workers_of(child))]
-    return [one for one in below if b"RayTrainWorker" in _words(one)]
-
-
-def _words(pid: int) -> bytes:
+    """Processes of Ray Train's workers below a process, and itself if it is one."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+        is_one = b"RayTrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        below = [one for child in children(pid) for one in workers_of(child)]
+    except OSError:  # it has ended meanwhile, or one of its threads
+        return []
+    return [pid, *below] if is_one else below
 
 
 @pytest.mark.timeout(4 * PATIENCE)
@@ -76,10 +73,10 @@ def test_two_workers_go_one_workers_way_also_when_one_dies(
     settings.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     two, bundle = tmp_path / "two", tmp_path / "bundle"
     places = ("--data", training_data, "--out", two, "--bundle", bundle)
+    run = recipe.begin(recipe.load(Places(training_data, tmp_path, tmp_path, workers=1)))
+    drive(run, lambda: "", tmp_path)
     program = Program("train", settings, *places, "--ray-workers", 2, log=tmp_path / "said")
     try:
-        run = recipe.begin(recipe.load(Places(training_data, tmp_path, tmp_path, workers=1)))
-        drive(run, lambda: "", tmp_path)
         until((two / CHECKPOINT).exists, program)
         before = workers_of(program.pid)
         assert len(before) == 2
