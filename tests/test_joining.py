@@ -268,9 +268,9 @@ class Beside(Joining):
 TestJoining = Joining.TestCase
 TestRefining = Refining.TestCase
 TestBeside = Beside.TestCase
-TestJoining.settings = settings(max_examples=120, stateful_step_count=60)
-TestRefining.settings = settings(max_examples=60, stateful_step_count=60)
-TestBeside.settings = settings(max_examples=60, stateful_step_count=60)
+TestJoining.settings = settings(max_examples=300, stateful_step_count=60)
+TestRefining.settings = settings(max_examples=150, stateful_step_count=60)
+TestBeside.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 def decodes(steps: Sequence[Step]) -> list[tuple[int, str | None, bool]]:

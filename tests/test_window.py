@@ -223,7 +223,7 @@ class Sending(RuleBasedStateMachine):
 
 
 TestSending = Sending.TestCase
-TestSending.settings = settings(max_examples=100, stateful_step_count=50)
+TestSending.settings = settings(max_examples=200, stateful_step_count=50)
 
 
 def window_of(*sizes: int) -> SendWindow[Parcel]:
