@@ -99,7 +99,7 @@ def test_lists_come_with_commas_or_from_yaml(
         ),
         ({"caption_window_bytes": 100}, "caption_window_bytes is 100, must be at least 16384"),
         ({"quota_bytes": 1 << 20}, "quota_bytes is 1048576, must be at least 8388608"),
-        ({"sink": None}, "sink is missing: give --sink, the folder for sink_kind folder"),
+        ({"sink": None}, "sink is missing: give --sink, the place for sink_kind folder"),
         ({"gateways": "a:1,b"}, "gateways is 'b' (flag), must be host:port"),
         ({"gateways": "a:1"}, "self_address is '', must be one of gateways (a:1)"),
         ({"imagse": "h:1"}, "no setting is called 'imagse' (flag); did you mean images?"),

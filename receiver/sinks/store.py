@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from receiver.sinks.places import StorePlace
+from shared.errors import reason_of
 
 __all__ = ["ObjectStore", "StoreError"]
 
@@ -115,7 +116,7 @@ class ObjectStore:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{self._place}: {' '.join(str(error).split())}") from None
+            raise StoreError(f"{self._place}: {reason_of(error)}") from None
 
 
 def _file_system(place: StorePlace) -> fs.FileSystem:
