@@ -128,7 +128,7 @@ def test_a_captioner_speaks_where_the_feed_is_silent_over_real_sockets(
 ) -> None:
     """The feed wins; captions on their own channel are the feed's, and for readers."""
     sink = tmp_path / "sink"
-    echo = ("--sink", sink, "--set", "decoder=benchmark-echo", "--caption-wait", 300)
+    echo = ("--sink", sink, "--set", "decoder=benchmark-echo", "--caption-wait", 15)
     with receiver(tmp_path / "state", *echo) as running:
         sender = Program(
             *("send", "--feed", as_parquet(tmp_path), "--codec", told_system.NAME, "--json"),
