@@ -36,7 +36,8 @@ def test_a_codec_without_text_at_the_encoder_cannot_be_given_any() -> None:
 
 
 def test_rate_and_quality_rise_with_the_level(base_codec: Whole, kodak: dict[str, Picture]) -> None:
-    for picture in list(kodak.values())[:2]:
+    for photo in list(kodak.values())[:2]:
+        picture = photo[:256, :384]
         encoded = [base_codec.encode(picture, quality) for quality in base_codec.qualities]
         values = [psnr(picture, base_codec.decode(one.blob).picture) for one in encoded]
         assert all(a.bits_per_pixel < b.bits_per_pixel for a, b in pairwise(encoded))
