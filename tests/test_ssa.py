@@ -323,10 +323,9 @@ def test_words_are_heard_where_they_belong_and_none_is_a_learned_nothing() -> No
     heard = block.words
     assert heard is not None
     torch.nn.init.normal_(heard.nothing)
-    out = heard(y, said)
+    out = heard(y, words, mask)
     # What is masked changes nothing; where no word stands, every place hears the same.
-    other = Conditioning(said.text, None, torch.where(mask[..., None], words, 9.0), mask)
-    torch.testing.assert_close(heard(y, other), out)
+    torch.testing.assert_close(heard(y, torch.where(mask[..., None], words, 9.0), mask), out)
     assert out[0].flatten(1).std(1).max() > 1e-3
     assert out[1].flatten(1).std(1).max() < 1e-5
     silent, told = block.masked(y, said.silence)[0], block.masked(y, said)[0]
