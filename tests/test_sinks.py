@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -340,7 +340,9 @@ class Service:
 
     async def subscribe(self, done: int = 0) -> grpc.aio.StreamStreamCall:
         call = self._stub()
-        await call.write(SubscribeRequest(done_offset=done))
+        # A service that refuses may have ended the call before the request is out: reading says why.
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await call.write(SubscribeRequest(done_offset=done))
         return call
 
     async def store(self, ends: Sequence[End]) -> None:
