@@ -14,6 +14,7 @@ from shared.wire.v1.types_pb2 import (
 )
 
 __all__ = [
+    "READS_NO_WORDS",
     "Caption",
     "DecodeFailure",
     "DecodeResult",
@@ -26,6 +27,9 @@ __all__ = [
     "frame_end",
     "words_beside",
 ]
+
+#: Why words stand beside a picture; an end of no other kind has this reason.
+READS_NO_WORDS = "its picture's codec reads no words"
 
 DECODED = frozenset(
     {DISPOSITION_DECODED_WITH_TEXT, DISPOSITION_DECODED_NO_TEXT, DISPOSITION_DECODED_TEXT_LATE}
@@ -171,7 +175,7 @@ def caption_end(caption: Caption, disposition: Disposition, reason: str = "") ->
 
 def words_beside(frame: Frame, caption: Caption) -> End:
     """A caption of a picture whose codec reads none ends without having been used, and is delivered."""
-    end = caption_end(caption, DISPOSITION_NOTED, "its picture's codec reads no words")
+    end = caption_end(caption, DISPOSITION_NOTED, READS_NO_WORDS)
     return replace(end, frame=frame)
 
 

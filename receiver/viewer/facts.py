@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from receiver.work import DECODED
+from receiver.work import DECODED, READS_NO_WORDS
 from shared.wire.streams import previews_of
 from shared.wire.v1.types_pb2 import Disposition
 
 __all__ = ["Facts", "read_facts"]
 
 ENDS = """
-SELECT stream_id, disposition, frame_ended, count(*) FROM ends
-GROUP BY stream_id, disposition, frame_ended
+SELECT stream_id, disposition, frame_ended, reason = ? AS beside, count(*) FROM ends
+GROUP BY stream_id, disposition, frame_ended, beside
 """
 DISTINCT = """
 SELECT count(*) FROM (
@@ -65,8 +65,10 @@ def read_facts(ledger: Path, stream: str) -> Facts:
     with _reading(ledger) as database:
         frames = previews = heard = 0
         dispositions: dict[str, int] = {}
-        for of, disposition, frame_ended, count in database.execute(ENDS):
-            heard += count if frame_ended or disposition in DECODED else 0
+        for of, disposition, frame_ended, beside, count in database.execute(
+            ENDS, (READS_NO_WORDS,)
+        ):
+            heard += count if frame_ended or beside or disposition in DECODED else 0
             if of == previews_of(stream):
                 previews += count if frame_ended else 0
             elif of == stream:
