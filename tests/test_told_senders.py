@@ -172,7 +172,7 @@ def test_its_failure_and_a_silent_feed_are_in_the_senders_log(tmp_path: Path) ->
     feed = tmp_path / "feed.parquet"
     pq.write_table(rows(spoken=None, broken=None), feed)
     with receiver(
-        tmp_path / "state", "--sink", "none", "--set", "decoder=benchmark-noop"
+        tmp_path / "state", "--sink", tmp_path / "sink", "--set", "decoder=benchmark-noop"
     ) as running:
         for number, words in enumerate([("--captioner", picky), ()]):
             log = tmp_path / f"{number}.log"
