@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -55,7 +55,7 @@ def test_a_unit_and_its_settings_belong_together(name: str) -> None:
     settings = SERVICES[name].load({}, UNITS / f"{name}.yaml")
     written = [settings.state, getattr(settings, "sink", None)]  # type: ignore[attr-defined]
     for path in filter(None, written):
-        assert path.is_relative_to(f"/var/lib/{found['StateDirectory']}")
+        assert PurePosixPath(path).is_relative_to(f"/var/lib/{found['StateDirectory']}")
     # A wrong command line and a damaged state are not tried again; what stopped in order is no failure.
     assert found["RestartPreventExitStatus"] == "2 3"
     assert found["SuccessExitStatus"] == "4"
