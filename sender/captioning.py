@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from shared.pictures import Picture
-    from shared.text.captioner import Captioner
+from shared.captioner import Captioner, CaptionerError
+from shared.pictures import Picture
 
 __all__ = ["Told", "captioner_for", "told_of"]
 
@@ -38,9 +36,6 @@ def captioner_for(folder: Path | None, codec: str, told: bool) -> Captioner | No
     """
     if folder is None:
         return None
-    # With torch, which a sender of sealed containers has not.
-    from shared.text.captioner import CaptionerError  # noqa: PLC0415
-
     if not told:
         raise CaptionerError(
             f"captioner is {folder}, but the encoder of {codec} reads no captions: leave it out, or choose a"
@@ -55,8 +50,6 @@ def told_of(picture: Picture, caption: str | None, captioner: Captioner | None) 
     """What an encoder is told of a picture: what is written of it, else what the captioner sees in it."""
     if caption is not None or captioner is None:
         return Told(caption)
-    from shared.text.captioner import CaptionerError  # noqa: PLC0415
-
     try:
         return Told(captioner.caption(picture) or None)
     except CaptionerError as error:

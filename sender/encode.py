@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sender.captioning import Told, told_of
+from shared.captioner import Captioner
 from shared.codecs import AnyEncoder, Encoded, encode
 from shared.codecs.fitting import best_that_fits
 from shared.pictures import Picture, read_picture, write_atomically
-from shared.text.captioner import Captioner
 
 __all__ = ["EncodedFile", "Wanted", "encode_file"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender.captioning import captioner_for, told_of
+from shared.captioner import Captioner
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
 from shared.pictures import picture_from_bytes
@@ -20,7 +21,6 @@ from shared.systems.catalogue import systems
 if TYPE_CHECKING:
     from shared.codecs.halves import LatentEncoder
     from shared.codecs.interface import AnyEncoder
-    from shared.text.captioner import Captioner
 
 __all__ = ["CodecSettings", "EncodeTask", "EncoderTerms", "Made", "Unencodable", "build_encoder"]
 

@@ -22,10 +22,10 @@ from cluster.trials.processes import Program, command, receiver, result
 from sender.encoders import EncodedPicture, EncoderPool, UnencodablePicture
 from sender.settings import SendSettings
 from sender.sources import read_pictures
+from shared.captioner import CaptionerError
 from shared.codecs import ToldEncoder, load_decoder, load_encoder
 from shared.pictures import Picture, picture_from_bytes
 from shared.settings import SettingsError
-from shared.text.captioner import CaptionerError
 from shared.text.image_to_text import load_captioner
 from tests import told_system
 from tests.captioner_models import SIDE, make_blip

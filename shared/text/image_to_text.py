@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from shared.captioner import Captioner, CaptionerError
 from shared.errors import reason_of
 from shared.networks.precision import default_device
 from shared.pictures import Picture
-from shared.text.captioner import Captioner, CaptionerError
 from shared.text.cleaning import clean
 
 __all__ = ["MOST_NEW_TOKENS", "ImageToText", "load_captioner"]
