@@ -42,9 +42,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "all": ("ray", "open_clip", *_GATEWAY, *_RAY_TRAIN, *_RESEARCH),
 }
 
-
-#: What nobody is told to install who lacks one module.
-PARTS_AND_SUMS = ("words", "research", "all")
+#: What nobody is told to install who lacks one module that another extra brings, too.
+PARTS_AND_SUMS = ("ray-train", "words", "research", "all")
 
 
 def need(what: str, extra: str) -> None:
