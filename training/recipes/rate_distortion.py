@@ -23,13 +23,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from shared.codecs.loading import empty_parts
 from shared.networks.precision import default_device
-from shared.systems.catalogue import TextPlacement
+from shared.systems.catalogue import TextPlacement, system
 from training.captioned import CaptionedPictures
 from training.data import PictureStore, Zoom
 from training.examples import CaptionedExamples, Crops, Examples
 from training.export import export
-from training.fresh import fresh_parts
 from training.rate_distortion_run import RateDistortionRun
 from training.recipe import Places, Recipe, levels_line
 from training.run import Run
@@ -192,7 +192,7 @@ class Data:
 
     def _examples(self, patterns: list[str]) -> Examples:
         recipe, places = self._recipe, self._places
-        parts = fresh_parts(recipe.system, recipe.size, recipe.start)
+        parts = empty_parts(system(recipe.system), recipe.size)
         if parts.text_width == 0:
             smallest = max(recipe.crop, recipe.copy_crop if recipe.copies else 0)
             training = patterns == recipe.train
