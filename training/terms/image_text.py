@@ -21,9 +21,7 @@ TINY = 1e-6
 
 def embedding_distances(step: Step, matcher: Matcher) -> Tensor:
     """``|f_I(x) - f_I(x_hat)|_2`` of each picture, (B,)."""
-    with torch.autocast(step.batch.x.device.type, torch.bfloat16):
-        with torch.no_grad():
-            meant = matcher(step.batch.x)
-        shown = matcher(step.out.x_hat)
-    distance: Tensor = ((meant - shown).square().sum(1) + TINY).sqrt()
+    with torch.autocast(step.batch.x.device.type, torch.bfloat16), torch.no_grad():
+        meant = matcher(step.batch.x)
+    distance: Tensor = ((meant - step.shown(matcher)).square().sum(1) + TINY).sqrt()
     return distance

@@ -27,9 +27,7 @@ def confusions(step: Step, matcher: Matcher) -> Tensor:
     batch = step.batch
     assert batch.captions is not None
     assert batch.text is not None
-    with torch.autocast(batch.x.device.type, torch.bfloat16):
-        shown = matcher(step.out.x_hat)
-    logits = shown @ F.normalize(batch.captions, dim=1).T / TEMPERATURE
+    logits = step.shown(matcher) @ F.normalize(batch.captions, dim=1).T / TEMPERATURE
     logits = logits.masked_fill(~said(batch.captions), float("-inf"))
     own = logits.logsumexp(1) - logits.diagonal()
     return torch.where(said(batch.text), own, 0)

@@ -93,12 +93,20 @@ class Step:
     ) -> None:
         self.index, self.batch = index, batch
         self._forward, self._learns = forward, learns
+        self._shown: dict[Callable[[Tensor], Tensor], Tensor] = {}
 
     @cached_property
     def out(self) -> Pass:
         """The pass."""
         with torch.set_grad_enabled(self._learns):
             return self._forward(self.batch)
+
+    def shown(self, matcher: Callable[[Tensor], Tensor]) -> Tensor:
+        """Where a matcher places the pass's pictures, (B, D) unit vectors; asked once for all terms."""
+        if matcher not in self._shown:
+            with torch.autocast(self.batch.x.device.type, torch.bfloat16):
+                self._shown[matcher] = matcher(self.out.x_hat)
+        return self._shown[matcher]
 
 
 Term = Callable[[Step], Tensor]
