@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,22 @@ from cluster.reproduce.sheet import MEASURES, Condition, Measure, Sheet, SheetEr
 __all__ = ["compared"]
 
 Values = NDArray[np.float64]
+
+
+class _Asked(NamedTuple):
+    """One pair by one measure: the levels of its codec and of its anchor, and whose bits are equal."""
+
+    sheet: Sheet
+    pair: Pair
+    own: Sequence[Condition]
+    anchor: Sequence[Condition]
+    counted: Counted
+    measure: Measure
+
+    @property
+    def with_caption(self) -> bool:
+        """The caption's bits count."""
+        return self.counted is Counted.TOTAL
 
 
 def compared(
@@ -43,8 +60,9 @@ def compared(
         travels = any(row.caption_bytes for c in (*own, *anchor) for row in sheet.rows(c))
         for counted in Counted if travels else (Counted.PICTURE,):
             for measure in MEASURES:
-                gains += _gains(sheet, pair, own, anchor, counted, measure)
-                saved.append(_saved(sheet, pair, own, anchor, counted, measure))
+                asked = _Asked(sheet, pair, own, anchor, counted, measure)
+                gains += _gains(asked)
+                saved.append(_saved(asked))
     return tuple(gains), tuple(saved)
 
 
@@ -54,46 +72,46 @@ def _ladder(sheet: Sheet, codec: str, text: str) -> list[Condition]:
     return sorted(found, key=lambda condition: condition.quality)
 
 
-def _points(
-    sheet: Sheet, condition: Condition, counted: Counted, measure: Measure
-) -> list[LevelPoint]:
+def _points(asked: _Asked, condition: Condition) -> list[LevelPoint]:
     """A level of every picture."""
-    sizes = (
-        row.bytes + (row.caption_bytes if counted is Counted.TOTAL else 0)
-        for row in sheet.rows(condition)
-    )
-    values = sheet.column(condition, measure).tolist()
+    rows = asked.sheet.rows(condition)
+    sizes = (row.bytes + row.caption_bytes * asked.with_caption for row in rows)
+    values = asked.sheet.column(condition, asked.measure).tolist()
     pairs = zip(sizes, values, strict=True)
     return [LevelPoint(condition.quality, size, value) for size, value in pairs]
 
 
-def _gains(
-    sheet: Sheet,
-    pair: Pair,
-    own: Sequence[Condition],
-    anchor: Sequence[Condition],
-    counted: Counted,
-    measure: Measure,
-) -> Iterator[Gain]:
+def _gains(asked: _Asked) -> Iterator[Gain]:
     """A figure a level, and one over all levels."""
-    ladders = list(zip(*(_points(sheet, c, counted, measure) for c in anchor), strict=True))
+    measure = asked.measure
+    ladders = list(zip(*(_points(asked, c) for c in asked.anchor), strict=True))
     columns = []
     rates = []
-    for condition in own:
-        points = zip(_points(sheet, condition, counted, measure), ladders, strict=True)
+    for condition in asked.own:
+        points = zip(_points(asked, condition), ladders, strict=True)
         columns.append(np.array([_gain(point, ladder, measure) for point, ladder in points]))
-        rates.append(float(sheet.bpp(condition, with_caption=counted is Counted.TOTAL).mean()))
+        bpp = asked.sheet.bpp(condition, with_caption=asked.with_caption)
+        rates.append(float(bpp.mean()))
     table = np.stack(columns, axis=1)
     known = np.isfinite(table)
     # Means of nothing are NaN, and no picture: silence numpy, which warns of them.
     overall = np.where(known, table, 0).sum(axis=1) / np.where(known.any(1), known.sum(1), math.nan)
     lines: list[tuple[int | None, float, Values]] = [(None, float(np.mean(rates)), overall)]
-    qualities = (condition.quality for condition in own)
+    qualities = (condition.quality for condition in asked.own)
     lines += zip(qualities, rates, columns, strict=True)
-    for quality, bpp, values in lines:
+    for quality, rate, values in lines:
         pictures = int(np.isfinite(values).sum())
         found = _beyond_one(mean_of(values), pictures)
-        yield Gain(pair, quality, counted, bpp, measure.name, pictures, found, found.excludes_zero)
+        yield Gain(
+            asked.pair,
+            quality,
+            asked.counted,
+            rate,
+            measure.name,
+            pictures,
+            found,
+            found.excludes_zero,
+        )
 
 
 def _gain(point: LevelPoint, ladder: Sequence[LevelPoint], measure: Measure) -> float:
@@ -107,16 +125,10 @@ def _beyond_one(found: Interval, pictures: int) -> Interval:
     return found if pictures > 1 else Interval(found.value, None, None)
 
 
-def _saved(
-    sheet: Sheet,
-    pair: Pair,
-    own: Sequence[Condition],
-    anchor: Sequence[Condition],
-    counted: Counted,
-    measure: Measure,
-) -> SavedBits:
+def _saved(asked: _Asked) -> SavedBits:
+    sheet, own, anchor, measure = asked.sheet, asked.own, asked.anchor, asked.measure
     columns = [sheet.column(condition, measure) for condition in (*own, *anchor)]
     pictures = int(np.isfinite(np.stack(columns)).all(axis=0).sum())
-    percent = extra_rate(sheet, anchor, own, measure, with_caption=counted is Counted.TOTAL)
+    percent = extra_rate(sheet, anchor, own, measure, with_caption=asked.with_caption)
     found = _beyond_one(percent, pictures)
-    return SavedBits(pair, counted, measure.name, pictures, found, found.excludes_zero)
+    return SavedBits(asked.pair, asked.counted, measure.name, pictures, found, found.excludes_zero)
