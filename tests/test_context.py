@@ -14,14 +14,22 @@ from shared.bundle import Bundle
 from shared.codecs.loading import load_bundle
 from shared.latents.hyperprior import Hyperprior
 from shared.networks.context import STEPS, ContextSize, MeanContext
+from shared.networks.slices import SliceSize
 from shared.networks.transforms import Z_STRIDE
 from shared.pictures import Picture
 from tests.codecs import Whole, disturbed, whole
+from tests.contexts import assert_means_depend_on_earlier_steps_alone
 from tests.tiny_runs import LADDER, SIZE, config
 from training.command import Places
 
 LATENT, FEATURES, LEVELS = 8, 6, 3
 QUALITY = torch.tensor([0, 2])
+#: Of every kind.
+CONTEXTS = (
+    ContextSize(width=8, blocks=1),
+    SliceSize(widths=(1, 2, 5), hidden=(8, 6)),
+    SliceSize(widths=(1, 2, 5), checkerboard=True, hidden=(8, 6)),
+)
 
 Decode = Callable[[int, Tensor], Tensor]
 
@@ -53,31 +61,17 @@ def test_every_channel_is_decoded_once_at_every_place(context: MeanContext) -> N
         assert torch.equal((chunk % 4).bincount(), torch.full((4,), LATENT // 4))
 
 
-@pytest.mark.parametrize("changed", range(STEPS))
-def test_a_steps_means_depend_on_earlier_steps_alone(context: MeanContext, changed: int) -> None:
-    torch.manual_seed(1)
-    mu, features = torch.randn(2, LATENT, 8, 8), torch.randn(2, FEATURES, 4, 4)
-    values = [torch.randn(2, LATENT, 4, 4) for _ in range(STEPS)]
-    others = [value + (step == changed) for step, value in enumerate(values)]
-    means: list[list[Tensor]] = []
-    for these in (values, others):
-        seen: list[Tensor] = []
-
-        def decode(step: int, mean: Tensor, these=these, seen=seen) -> Tensor:  # type: ignore[no-untyped-def]
-            seen.append(mean)
-            return these[step]
-
-        decoded = context.steps(mu, features, QUALITY, decode)
-        assert all(map(torch.equal, decoded, these))
-        means.append(seen)
-    for step, pair in enumerate(zip(*means, strict=True)):
-        assert torch.equal(*pair) == (step <= changed)
+def test_a_steps_means_depend_on_earlier_steps_alone(context: MeanContext) -> None:
+    assert_means_depend_on_earlier_steps_alone(context, LATENT, FEATURES, QUALITY)
 
 
-def test_a_context_whose_exits_are_silent_is_the_plain_hyperprior() -> None:
+@pytest.mark.parametrize("size", CONTEXTS, ids=["steps", "slices", "checkerboard"])
+def test_a_context_whose_exits_are_silent_is_the_plain_hyperprior(
+    size: ContextSize | SliceSize,
+) -> None:
     torch.manual_seed(2)
     plain = Hyperprior(SIZE)
-    corrected = Hyperprior(SIZE.model_copy(update={"context": ContextSize(width=8, blocks=1)}))
+    corrected = Hyperprior(SIZE.model_copy(update={"context": size}))
     corrected.h_mu.load_state_dict(plain.h_mu.state_dict())
     assert corrected.context is not None
     for parameter in corrected.context.exit.parameters():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from shared.latents.hyperprior import Hyperprior, HyperpriorSize
 from shared.networks.slices import CheckerboardConv, SliceContext, SliceSize
 from shared.pictures import Picture
 from tests.codecs import Whole, disturbed, whole
+from tests.contexts import assert_means_depend_on_earlier_steps_alone
 from tests.tiny_runs import SIZE, config
 from training.command import Places
 
@@ -27,8 +27,6 @@ LATENT = sum(WIDTHS)
 QUALITY = torch.tensor([0, 2])
 #: Ends of the slices.
 ENDS = list(accumulate(WIDTHS))
-
-Decode = Callable[[int, Tensor], Tensor]
 
 
 def slices(checkerboard: bool) -> SliceSize:
@@ -97,53 +95,12 @@ def test_white_places_see_the_black_ones_as_in_a_masked_5x5_convolution() -> Non
 
 
 def test_a_steps_means_depend_on_earlier_steps_alone(context: SliceContext) -> None:
-    torch.manual_seed(1)
-    mu, features = torch.randn(2, LATENT, 8, 8), torch.randn(2, FEATURES, 4, 4)
-    values = context.fold(torch.randn(2, LATENT, 8, 8))
-
-    def means_for(decoded: list[Tensor]) -> list[Tensor]:
-        seen: list[Tensor] = []
-
-        def decode(step: int, mean: Tensor) -> Tensor:
-            assert step == len(seen)
-            seen.append(mean)
-            return decoded[step]
-
-        assert all(map(torch.equal, context.steps(mu, features, QUALITY, decode), decoded))
-        return seen
-
-    first = means_for([*values])
-    for changed in range(len(values)):
-        others = means_for([value + (step == changed) for step, value in enumerate(values)])
-        for step, pair in enumerate(zip(first, others, strict=True)):
-            assert pair[0].shape == values[step].shape
-            assert torch.equal(*pair) == (step <= changed)
+    assert_means_depend_on_earlier_steps_alone(context, LATENT, FEATURES, QUALITY)
 
 
 def hyperprior(checkerboard: bool, **changes: object) -> Hyperprior:
     sized = SIZE.model_copy(update={"context": slices(checkerboard), **changes})
     return Hyperprior(sized)
-
-
-@pytest.mark.parametrize("checkerboard", [False, True])
-def test_a_context_whose_exits_are_silent_is_the_plain_hyperprior(checkerboard: bool) -> None:
-    torch.manual_seed(2)
-    plain, corrected = Hyperprior(SIZE), hyperprior(checkerboard)
-    corrected.h_mu.load_state_dict(plain.h_mu.state_dict())
-    assert corrected.context is not None
-    for parameter in corrected.context.exit.parameters():
-        nn.init.zeros_(parameter)
-    z, quality = torch.randn(2, SIZE.hyper_latent, 2, 3).round(), torch.tensor([0, 1])
-    y = torch.randn(2, SIZE.latent, 8, 12)
-
-    def rounding(latent: Hyperprior) -> Decode:
-        return lambda step, mean: mean + (latent.chunks(y)[step] - mean).round()
-
-    with torch.no_grad():
-        expected, found = (
-            one.joined(one.passes(z, quality, rounding(one))) for one in (plain, corrected)
-        )
-    assert torch.equal(expected, found)
 
 
 def test_slices_that_are_not_y_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from training.examples import CaptionedExamples
 from training.export import export
 from training.integers import Integers
 from training.rate_distortion_run import RateDistortionRun
+from training.recipes.rate_distortion import RateDistortion
 
 #: The same figures, a few channels wide.
 OWN = {
@@ -99,9 +101,8 @@ def told_examples(tokens: int) -> CaptionedExamples:
     shape = len(made.pictures), 5, 4, tokens
     said = torch.randn(shape, generator=torch.Generator().manual_seed(1)).numpy()
     lengths = np.full(shape[:2], 3, np.uint8)
-    pictures = made.pictures
-    object.__setattr__(pictures, "words", Words(said.astype(np.float16), lengths))
-    return made
+    words = Words(said.astype(np.float16), lengths)
+    return replace(made, pictures=replace(made.pictures, words=words))
 
 
 @pytest.mark.parametrize("name", ["selic", "taco"])
@@ -115,7 +116,7 @@ def test_a_step_of_every_phase_and_real_streams(
         "quantised_steps": 2,
     }
     run = RateDistortionRun(
-        type(recipe(SMALL["selic"])).model_validate(settings),
+        RateDistortion.model_validate(settings),
         told_examples(SMALL[name].get("token_width", 0)),
     )
     assert all(np.isfinite(run.train_step()) for _ in range(run.steps))
