@@ -103,6 +103,16 @@ def test_it_begins_as_the_encoder_of_its_stream(name: str, kodak: dict[str, Pict
 
 
 @pytest.mark.parametrize("name", TOLD)
+def test_a_run_goes_on_from_what_ships(name: str) -> None:
+    parts, shipped = fresh_parts(name, {}, name), load_encoder(name).g_a
+    found = parts.g_a.state_dict()
+    assert found.keys() == shipped.state_dict().keys()
+    for key, tensor in shipped.state_dict().items():
+        assert torch.allclose(found[key], tensor.float(), atol=1e-2, rtol=1e-2), key
+    assert any(parameter.any() for parameter in parts.g_a.at.parameters())
+
+
+@pytest.mark.parametrize("name", TOLD)
 def test_words_change_the_bits_and_any_receiver_of_base_decodes_them(
     name: str, kodak: dict[str, Picture]
 ) -> None:
@@ -124,6 +134,7 @@ def test_words_change_the_bits_and_any_receiver_of_base_decodes_them(
 def test_its_twin_is_the_same_recipe_and_size_told_nothing(name: str) -> None:
     twin = system(name).twin
     own, other = (yaml.safe_load((CONFIGS / f"{one}.yaml").read_text()) for one in (name, twin))
+    assert (own.pop("start", name), other.pop("start", twin)) == (name, twin)
     assert other == own | {"name": twin, "system": twin, "told": "nowhere"}
     assert isinstance(load_encoder(twin), Encoder)
     shapes = [

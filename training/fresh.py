@@ -1,4 +1,4 @@
-"""A system's parts before training: random weights, or those of the frozen stream that it stands on."""
+"""A system's parts before training: random weights, those of a frozen stream, or those that ship already."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def fresh_parts(name: str, size: dict[str, Any], start: str = "") -> Parts:
     """Parts of the system called ``name``; transforms on a frozen stream begin as the stream's own.
 
     Args:
-        start: shipped stream that a stream of its own begins as, latent codec and all.
+        start: shipped system that the parts begin as: a stream, latent codec and all, or what an earlier
+            run made of the same figure. Empty for the stream that they stand on, if any.
 
     Raises:
         UnknownCodecError: no such system. pydantic.ValidationError: the size is none of its.
@@ -36,10 +37,13 @@ def fresh_parts(name: str, size: dict[str, Any], start: str = "") -> Parts:
     parts = module.parts(module.Size.model_validate(size))
     assert isinstance(parts, Parts)
     if parts.stream or start:
-        bundle = read_bundle(bundle_folder(system(parts.stream or start)))
-        stream = load_parts(bundle, ENCODER, DECODER)
-        rows = range(parts.levels)
-        parts.g_a.take_over(stream.g_a, range(stream.levels))
-        parts.g_s.take_over(stream.g_s, rows)
-        parts.latent = stream.latent.requires_grad_(False)
+        begun = system(start or parts.stream)
+        first = load_parts(read_bundle(bundle_folder(begun)), ENCODER, DECODER)
+        if begun.module == system(name).module:
+            parts.g_a.load_state_dict(first.g_a.state_dict())
+            parts.g_s.load_state_dict(first.g_s.state_dict())
+        else:
+            parts.g_a.take_over(first.g_a, range(first.levels))
+            parts.g_s.take_over(first.g_s, range(parts.levels))
+        parts.latent = first.latent.requires_grad_(False)
     return parts

@@ -61,7 +61,7 @@ class RateDistortion(Recipe["Data"]):
     )
     start: str = Field(
         "",
-        description="shipped stream that one of its own begins as; its scale branch and tables stay",
+        description="shipped system that the parts begin as; its scale branch and tables stay",
     )
     told: TextPlacement = Field(TextPlacement.NOWHERE, description="which ends hear the captions")
     text_encoder: str = "minilm"
