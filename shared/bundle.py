@@ -25,6 +25,7 @@ from torch import Tensor
 from shared.compact import pack, unpack
 from shared.errors import BundleError
 from shared.networks.matcher import MatcherSize
+from shared.networks.patches import PatchSize
 from shared.pictures import write_atomically
 from shared.systems.catalogue import TextPlacement
 
@@ -144,7 +145,7 @@ class MatcherManifest(_Common):
 
     kind: Literal["matcher"] = "matcher"
     codec: str
-    size: MatcherSize
+    size: MatcherSize | PatchSize
 
 
 AnyManifest = Annotated[Manifest | MatcherManifest, Field(discriminator="kind")]

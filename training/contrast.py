@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.networks.matcher import Matcher, MatcherSize
+from shared.matcher_bundle import fresh_matcher
+from shared.networks.matcher import MatcherSize
+from shared.networks.patches import PatchSize
 from training.muon import matrices_of, muon_and_adamw
 from training.run import Learner, Move, Phase, Run, rise_and_fall
 from training.terms.contrastive import TEMPERATURE, contrastive_loss
@@ -30,7 +32,7 @@ class ContrastSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int
-    size: MatcherSize
+    size: MatcherSize | PatchSize
     steps: int = Field(ge=1)
     batch: int = Field(192, ge=2)
     crop: int = Field(96, ge=32)
@@ -62,7 +64,7 @@ class Contrast(Run[Pair]):
     def __init__(self, settings: ContrastSettings, views: Tensor, sentences: Tensor) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.views, self.sentences = settings, views, sentences
-        self.model = Matcher(settings.size).to(memory_format=torch.channels_last)
+        self.model = fresh_matcher(settings.size).to(memory_format=torch.channels_last)
         scale = nn.ParameterDict({"log_scale": nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))})
         self.log_scale: Tensor = scale["log_scale"]
         learner = Learner(

@@ -25,7 +25,6 @@ not tell a match from a mismatch.
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Literal
 
@@ -34,6 +33,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+
+from training.critic import Critic, loud
 
 __all__ = [
     "DISCRIMINATORS",
@@ -120,12 +121,12 @@ def medium_discriminator(
     )
 
 
-class Discriminator(nn.Module):
-    """D of the adversarial stage: logits, positive for a real picture with its own text."""
+class Discriminator(Critic):
+    """HiFiC's; see the module."""
 
     def __init__(self, size: DiscriminatorSize) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.hears = size, size.use_text
         self.latent = spectral_norm(nn.Conv2d(size.latent, size.latent_channels, 3, padding=1))
         widths = (3 * size.unshuffle**2 + size.latent_channels, *size.widths)
         self.body = nn.ModuleList(
@@ -138,18 +139,8 @@ class Discriminator(nn.Module):
         self.joint = _same(widths[-1] + size.text_channels, size.fusion, kernel)
         self.last = _same(size.fusion, 1, kernel)
 
-    def forward(self, x: Tensor, y_hat: Tensor, text: Tensor | None = None) -> Tensor:
-        """Logits (B, 1, h, w), one a patch.
-
-        Args:
-            x: (B, 3, H, W) in 0..1, H and W multiples of 16.
-            y_hat: (B, M, h, w), what the stream holds of the picture, at its own resolution.
-            text: (B, D) sentence vectors; None is "no text", a zero vector.
-        """
-        return self.judge(self.features(x, y_hat), text)
-
     def features(self, x: Tensor, y_hat: Tensor) -> Tensor:
-        """What D sees of the picture, before any text: (B, C, h, w)."""
+        """See :meth:`Critic.features`."""
         out = F.pixel_unshuffle(2 * x - 1, self.size.unshuffle)
         latent = F.interpolate(_act(self.latent(y_hat)), size=out.shape[2:], mode="nearest")
         out = torch.cat([out, latent], 1)
@@ -158,13 +149,10 @@ class Discriminator(nn.Module):
         return out
 
     def judge(self, features: Tensor, text: Tensor | None = None) -> Tensor:
-        """Logits (B, 1, h, w) of ``features`` with these texts."""
-        if text is None or not self.size.use_text:
+        """See :meth:`Critic.judge`."""
+        if text is None or not self.hears:
             text = features.new_zeros(len(features), self.size.text_width)
-        # Unit variance, whatever the encoder's scale: a vector of length 1 would hardly be heard
-        # through normalised layers. A zero vector stays one.
-        text = F.normalize(text) * math.sqrt(self.size.text_width)
-        words = _act(self.text(text))[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        words = _act(self.text(loud(text)))[:, :, None, None].expand(-1, -1, *features.shape[2:])
         joint = _act(self.joint(torch.cat([features, words], 1)))
         logits: Tensor = self.last(joint)
         return logits

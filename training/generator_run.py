@@ -16,7 +16,7 @@ from shared.codecs.parts import Pass
 from shared.networks.precision import default_device
 from shared.networks.stages import Conditioning, SynthesisTransform
 from shared.networks.transforms import Synthesis
-from training.discriminator import DISCRIMINATORS, Discriminator
+from training.critics import critic_of
 from training.examples import CaptionedExamples, Examples
 from training.fresh import fresh_parts
 from training.frozen_stream import padded, received
@@ -82,10 +82,10 @@ class GeneratorRun(Run[Steps]):
         self.reference = self._reference()
         self.average = Average(self.parts.g_s, recipe.average)
         width = self.parts.text_width
-        size = DISCRIMINATORS[recipe.discriminator](
-            self.parts.g_s.latent, width, use_text=recipe.discriminator_text
+        critic = critic_of(
+            recipe.discriminator, self.parts.g_s.latent, width, hears=recipe.discriminator_text
         )
-        self.discriminator = Discriminator(size).to(self.device)
+        self.discriminator = critic.to(self.device)
         learners = {
             "g": Learner(
                 muon_and_adamw(self.parts.g_s, recipe.learning_rate), recipe.clip_norm, self.average

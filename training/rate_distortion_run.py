@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shared.bundle import shipped_bundle
 from shared.codecs.parts import Parts, Pass
 from shared.latents.hyperprior import Hyperprior
+from shared.matcher_bundle import load_any_matcher
 from shared.networks.precision import default_device
 from shared.networks.stages import Conditioning
 from shared.networks.transforms import Analysis
 from shared.systems.catalogue import TextPlacement
 from training.block_transform import start_as_block_transform
-from training.discriminator import DISCRIMINATORS, Discriminator
+from training.critic import Critic
+from training.critics import critic_of
 from training.examples import Examples
 from training.fresh import fresh_parts
 from training.groups import APART, Group, groups_of, over_batches_moves, step_recorder
@@ -31,6 +34,7 @@ from training.terms.image_text import embedding_distances
 from training.terms.matching import confusions
 from training.terms.mse import Mse, psnr, squared_error
 from training.terms.rate import Rate
+from training.terms.semantic import semantic_loss
 from training.terms.similarity import Similarity
 from training.terms.step import Batch, ByLevel, Step, Term, sum_of
 
@@ -151,6 +155,9 @@ class RateDistortionRun(Run[Any]):
             "embedding": lambda step: embedding_distances(step, matcher.matcher),
             "caption": lambda step: confusions(step, matcher.matcher),
         }
+        if "semantic" in self.recipe.shares:
+            f_i = load_any_matcher(shipped_bundle(self.recipe.semantics))[0].to(self.device)
+            measures["semantic"] = lambda step: semantic_loss(step, f_i)
         steps = (
             self._step(number, self.batch(number, group))
             for number in range(REFERENCE_STEPS)
@@ -166,13 +173,16 @@ class RateDistortionRun(Run[Any]):
             for name, share in self.recipe.shares.items()
         ]
 
-    def _discriminator(self) -> Discriminator:
-        latent = self.parts.latent
-        assert isinstance(latent, Hyperprior)
-        hears = self.recipe.told is not TextPlacement.NOWHERE
-        size = DISCRIMINATORS[self.recipe.discriminator]
-        widths = size(latent.size.latent, self.parts.text_width or 1, use_text=hears)
-        return Discriminator(widths).to(self.device)
+    def _discriminator(self) -> Critic:
+        recipe = self.recipe
+        critic = critic_of(
+            recipe.discriminator,
+            self.parts.g_s.latent,
+            self.parts.text_width or 1,
+            hears=recipe.told is not TextPlacement.NOWHERE,
+            weights=recipe.discriminator_weights,
+        )
+        return critic.to(self.device)
 
     # -- steps ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from shared.networks.precision import default_device
 from shared.networks.transforms import Z_STRIDE
 from shared.systems.catalogue import TextPlacement, system
 from training.captioned import CaptionedPictures
+from training.critics import CriticName
 from training.data import PictureStore, Zoom
 from training.examples import CaptionedExamples, Crops
 from training.fresh import stream_model_id
@@ -64,7 +65,7 @@ class GeneratorRecipe(Recipe["Data"]):
     adversarial_steps: int = Field(ge=1, description="the whole objective")
     learning_rate: float = Field(3e-4, gt=0)
     discriminator_rate: float = Field(4e-4, gt=0)
-    discriminator: Literal["small", "medium", "paper"] = "small"
+    discriminator: CriticName = "small"
     warmup_steps: int = Field(100, ge=0)
     decay_fraction: float = Field(0.5, ge=0, le=1, description="the last part falls to zero")
     clip_norm: float = Field(1.0, gt=0)

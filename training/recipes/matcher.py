@@ -1,8 +1,9 @@
 """A picture-to-sentence matcher: pictures and captions of one folder, contrastively.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), against frozen
-sentence vectors. Two are trained: ``features``, whose maps stand in the generator's loss, and ``judge``,
-which only measures. They differ in seed, widths and weights; data and text space are the same.
+sentence vectors. Three are trained: ``features``, whose maps stand in the generator's loss, ``judge``, which
+only measures, and ``semantics``, a transformer that TGIC's loss asks what pictures mean. They differ in seed,
+size and weights; data and text space are the same.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shared.bundle import MatcherManifest, Retrieval
-from shared.matcher_bundle import save_matcher
-from shared.networks.matcher import Matcher
+from shared.matcher_bundle import AnyMatcher, save_matcher
 from shared.pictures import LUMA_WEIGHTS
 from training.captioned import CaptionedPictures
 from training.contrast import Contrast, ContrastSettings, squares
@@ -103,7 +103,7 @@ class Data:
 
 
 @torch.no_grad()
-def retrieval(model: Matcher, pictures: Tensor, sentences: Tensor) -> Retrieval:
+def retrieval(model: AnyMatcher, pictures: Tensor, sentences: Tensor) -> Retrieval:
     """How often a picture is found by a caption, and how the cosine falls when it is made grey.
 
     Args:
@@ -138,5 +138,5 @@ def retrieval(model: Matcher, pictures: Tensor, sentences: Tensor) -> Retrieval:
     )
 
 
-def _vectors(model: Matcher, x: Tensor) -> Tensor:
+def _vectors(model: AnyMatcher, x: Tensor) -> Tensor:
     return torch.cat([model(x[start : start + 64]) for start in range(0, len(x), 64)])

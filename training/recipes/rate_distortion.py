@@ -27,6 +27,7 @@ from shared.codecs.loading import empty_parts
 from shared.networks.precision import default_device
 from shared.systems.catalogue import TextPlacement, system
 from training.captioned import CaptionedPictures
+from training.critics import CriticName
 from training.data import PictureStore, Zoom
 from training.examples import CaptionedExamples, Crops, Examples
 from training.export import export
@@ -42,8 +43,8 @@ KODAK = Path("test/kodak.parquet")
 VALIDATION_PICTURES = 32
 
 PartName = Literal["g_a", "latent", "g_s"]
-#: Distances of feature maps and of embeddings to the original's, and how little of the caption is shown.
-ShareName = Literal["features", "embedding", "caption"]
+#: Distances of feature maps and of embeddings to the original's, how little of the caption is shown, and L_M.
+ShareName = Literal["features", "embedding", "caption", "semantic"]
 
 
 def lambdas(lowest: float, highest: float, levels: int) -> Tensor:
@@ -123,9 +124,13 @@ class RateDistortion(Recipe["Data"]):
         0, ge=0, description="with D and the perceptual term, at the end"
     )
     features: str = Field("features", description="shipped matcher whose maps measure distance")
+    semantics: str = Field("features", description="shipped matcher that is f_I of L_M")
     perceptual_weight: float = Field(1.0, ge=0, description="k_P, of the feature distance")
     adversarial_weight: float = Field(0.15, ge=0, description="beta")
-    discriminator: Literal["small", "paper"] = "small"
+    discriminator: CriticName = "small"
+    discriminator_weights: Path | None = Field(
+        None, description="safetensors file that resnet50 begins with; random without one"
+    )
     discriminator_rate: float = Field(1e-4, gt=0)
 
     quantised_steps: int = Field(2000, ge=0, description="scale branch alone, on the integer grid")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.errors import LimitError
-from training.discriminator import Discriminator
+from training.critic import Critic
 from training.run import Learner, Move, Schedule
 from training.terms.step import Step, Term, sum_of
 
@@ -80,7 +80,7 @@ def three_part_loss(
 
 
 def discriminator_loss(
-    discriminator: Discriminator,
+    discriminator: Critic,
     x: Tensor,
     x_hat: Tensor,
     y_hat: Tensor,
@@ -106,7 +106,7 @@ def discriminator_loss(
     """
     y_hat = y_hat.detach()
     features = discriminator.features(torch.cat([x, x_hat.detach()]), torch.cat([y_hat, y_hat]))
-    if not discriminator.size.use_text:
+    if not discriminator.hears:
         real, reconstruction = discriminator.judge(features).chunk(2)
         return three_part_loss(real, reconstruction, None)
     if len(x) < 2:
@@ -123,9 +123,7 @@ def said(text: Tensor) -> Tensor:
     return text.abs().sum(1) > 0
 
 
-def generator_loss(
-    discriminator: Discriminator, x_hat: Tensor, y_hat: Tensor, text: Tensor
-) -> Tensor:
+def generator_loss(discriminator: Critic, x_hat: Tensor, y_hat: Tensor, text: Tensor) -> Tensor:
     """``-log s(D(x_hat, y_hat, text))``, a scalar in nats; shapes as in :func:`discriminator_loss`.
 
     The gradient reaches ``x_hat`` alone: D's parameters stand still, and y_hat is a condition.
@@ -152,7 +150,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 class Discriminate:
     """D's loss on a step: eq. 6."""
 
-    discriminator: Discriminator
+    discriminator: Critic
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
@@ -170,7 +168,7 @@ class Fool:
     """G's adversarial term, ``beta * L_adv``."""
 
     weight: float
-    discriminator: Discriminator
+    discriminator: Critic
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
@@ -181,7 +179,7 @@ class Fool:
         return self.weight * fooled
 
 
-def discriminator_learner(discriminator: Discriminator, rate: float) -> Learner:
+def discriminator_learner(discriminator: Critic, rate: float) -> Learner:
     """D's side of the game descends by AdamW with short first moments, at ``rate``."""
     parameters = discriminator.parameters()
     return Learner([torch.optim.AdamW(parameters, rate, betas=(0.5, 0.9), weight_decay=0.0)])

@@ -7,10 +7,11 @@ in for CLIP's image encoder, the sentence encoder for its text encoder.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from shared.networks.matcher import Matcher
 from training.terms.step import Step
 
 __all__ = ["TINY", "embedding_distances"]
@@ -19,7 +20,7 @@ __all__ = ["TINY", "embedding_distances"]
 TINY = 1e-6
 
 
-def embedding_distances(step: Step, matcher: Matcher) -> Tensor:
+def embedding_distances(step: Step, matcher: Callable[[Tensor], Tensor]) -> Tensor:
     """``|f_I(x) - f_I(x_hat)|_2`` of each picture, (B,)."""
     with torch.autocast(step.batch.x.device.type, torch.bfloat16), torch.no_grad():
         meant = matcher(step.batch.x)
