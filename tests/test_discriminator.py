@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from shared.errors import LimitError
+from shared.errors import BundleError, LimitError
+from training.critics import critic_of
 from training.discriminator import (
     Discriminator,
     DiscriminatorSize,
@@ -213,3 +216,23 @@ def test_learns_whether_a_colour_word_fits_the_picture() -> None:
     assert (match > next_word).all()
     assert (match > other_word).all()
     assert match.mean() > 0 > torch.maximum(next_word, other_word).mean()
+
+
+def test_resnet50_is_judge_of_pictures_and_texts_and_begins_with_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    critic = critic_of("resnet50", 8, 6, hears=True)
+    trunk = critic.trunk.state_dict()  # type: ignore[union-attr]
+    assert sum(parameter.numel() for parameter in critic.parameters()) == 23_508_032 + (
+        6 * 128 + 128 + (2048 + 128) * 512 + 512 + 512 + 1
+    )
+    critic.eval()
+    x, y_hat, text = torch.rand(2, 3, 64, 64), torch.rand(2, 8, 4, 4), torch.randn(2, 6)
+    own, silent = critic(x, y_hat, text), critic(x, y_hat)
+    assert own.shape == (2, 1, 1, 1)
+    assert not torch.allclose(own, silent)
+    save_file({**trunk, "fc.weight": torch.zeros(1000, 2048)}, tmp_path / "resnet.safetensors")
+    again = critic_of("resnet50", 8, 6, hears=False, weights=tmp_path / "resnet.safetensors").eval()
+    torch.testing.assert_close(again.features(x, y_hat), critic.features(x, y_hat))
+    assert torch.equal(again(x, y_hat, text), again(x, y_hat))
+    with pytest.raises(BundleError, match=r"nothing\.safetensors"):
+        critic_of("resnet50", 8, 6, hears=True, weights=tmp_path / "nothing.safetensors")

@@ -14,7 +14,9 @@ from shared.matcher_bundle import load_matcher
 from shared.metrics import ssimulacra2
 from shared.networks.matcher import Matcher
 from shared.pictures import Picture
+from training.terms.contrastive import TEMPERATURE
 from training.terms.matching import Matching
+from training.terms.semantic import BETA, mismatches, semantic_loss
 from training.terms.step import Batch, ByLevel, Step
 from training.terms.viewers import score, viewers_faults, weighted_faults
 
@@ -104,3 +106,18 @@ def test_only_what_is_told_counts_and_no_caption_is_no_rival(
     pair = term(step_of(x[:2], captions[:2], torch.tensor([1.0, 0.0])))
     torch.testing.assert_close(found, pair, rtol=1e-3, atol=1e-3)
     assert term(step_of(x, captions, torch.zeros(3))) == 0
+
+
+def test_the_semantic_loss_asks_both_directions_and_the_original(matcher: Matcher) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 3, 64, 64, generator=generator)
+    captions = matcher(x)
+    told = torch.tensor([1.0, 1.0, 0.0])
+    step = step_of(x, captions, told)
+    own = mismatches(step, matcher)
+    logits = (matcher(x) @ captions.T / TEMPERATURE).float()
+    both = -logits.log_softmax(1).diagonal() - logits.log_softmax(0).diagonal()
+    torch.testing.assert_close(own, both * told, rtol=0.05, atol=0.05)
+    assert bool((mismatches(step_of(x, captions.roll(1, 0), told), matcher) >= own).all())
+    # The pictures are the originals here: nothing is missing in meaning.
+    torch.testing.assert_close(semantic_loss(step, matcher), own, rtol=0.02, atol=BETA * 0.02)
