@@ -57,7 +57,7 @@ def reproduce(
         typer.Argument(
             metavar="WHAT",
             help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes, ssa-words, ssa-bytes,"
-            " selic-fusion, selic-semantics, taco-ablation or previews.",
+            " selic-fusion, selic-semantics, taco-ablation, tgic-irc, tgic-losses, text-prior or previews.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
@@ -77,7 +77,7 @@ def reproduce(
         int, typer.Option("--quality", "-q", help="Level of table 2 and of the masks.")
     ] = 11,
     levels: Annotated[
-        str, typer.Option(help="Of the tables of selic and taco: 'all', or numbers with commas.")
+        str, typer.Option(help="Of the tables of selic, taco and tgic: 'all', or numbers with commas.")
     ] = "all",
     ssimulacra2_every: Every = 1,
     limit: Annotated[

@@ -21,7 +21,7 @@ from cluster.reproduce.variants import Variant, entries_of
 from shared.errors import SidewireError
 from shared.systems.catalogue import TextPlacement
 
-__all__ = ["EVIDENCE", "SELIC_FUSIONS", "SELIC_SEMANTICS", "TACO_PARTS"]
+__all__ = ["EVIDENCE", "SELIC_FUSIONS", "SELIC_SEMANTICS", "TACO_PARTS", "against_twin"]
 
 SELIC = Variant("selic", "selic", ships_as="selic")
 SELIC_NONE = Variant("selic-none", "selic-none", ships_as="selic-none")
@@ -58,7 +58,7 @@ def _pairs(entries: Sequence[CodecEntry], anchor: str, texts: Sequence[TextMode]
     return pairs
 
 
-def _against_twin(
+def against_twin(
     request: Request,
     progress: Progress,
     variants: Sequence[Variant],
@@ -93,19 +93,19 @@ def _against_twin(
 
 def selic_fusion(request: Request, progress: Progress) -> list[Section]:
     """Table II of SELIC: three ways to join sentence and latent."""
-    return _against_twin(request, progress, SELIC_FUSIONS)
+    return against_twin(request, progress, SELIC_FUSIONS)
 
 
 def selic_semantics(request: Request, progress: Progress) -> list[Section]:
     """Fig. 4 of SELIC: with the sentence and without, with a wrong one and none; frozen and joint."""
     texts = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
-    return _against_twin(request, progress, SELIC_SEMANTICS, texts)
+    return against_twin(request, progress, SELIC_SEMANTICS, texts)
 
 
 def taco_ablation(request: Request, progress: Progress) -> list[Section]:
     """TACO's ablation: without the adapter's words, and without the joint image-text loss."""
     texts = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
-    return _against_twin(request, progress, TACO_PARTS, texts)
+    return against_twin(request, progress, TACO_PARTS, texts)
 
 
 EVIDENCE: dict[str, Evidence] = {

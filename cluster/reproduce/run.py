@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cluster.console import progress_bars
 from cluster.records import plain
-from cluster.reproduce import encoders, previews, ssa
+from cluster.reproduce import encoders, previews, ssa, tgic
 from cluster.reproduce.evidence import Evidence, Request
 from cluster.reproduce.tables import Section, markdown
 from shared.errors import SidewireError
@@ -23,6 +23,7 @@ __all__ = ["EVIDENCE", "reproduce_command"]
 EVIDENCE: dict[str, Evidence] = {
     **ssa.EVIDENCE,
     **encoders.EVIDENCE,
+    **tgic.EVIDENCE,
     **previews.EVIDENCE,
 }
 
