@@ -77,7 +77,8 @@ def reproduce(
         int, typer.Option("--quality", "-q", help="Level of table 2 and of the masks.")
     ] = 11,
     levels: Annotated[
-        str, typer.Option(help="Of the tables of selic, taco and tgic: 'all', or numbers with commas.")
+        str,
+        typer.Option(help="Of the tables of selic, taco and tgic: 'all', or numbers with commas."),
     ] = "all",
     ssimulacra2_every: Every = 1,
     limit: Annotated[

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,9 @@ class FrozenTables:
         bits: NDArray[np.float64] = np.log2(FREQUENCY_TOTAL / peaks)
         return bits
 
-    def bits(self, index: NDArray[np.uint8], symbols: NDArray[np.int16]) -> NDArray[np.float32]:
+    def bits(
+        self, index: NDArray[np.integer[Any]], symbols: NDArray[np.int16]
+    ) -> NDArray[np.float32]:
         """Ideal code length of each symbol by the table that its index names, without escapes' tails."""
         starts, sizes = self.starts[index], np.diff(self.starts)[index]
         place = np.clip(symbols - self.lows[index], 0, sizes - 1)
