@@ -15,8 +15,9 @@ from shared.bundle import MatcherManifest, Provenance
 from shared.codecs import ToldEncoder, get_codec, load_decoder
 from shared.codecs.loading import load_codec
 from shared.codecs.parts import Parts
-from shared.errors import BundleError
-from shared.latents.hyperprior import Hyperprior
+from shared.errors import BundleError, CorruptStreamError
+from shared.latents.hyperprior import Hyperprior, HyperpriorSize
+from shared.latents.spoken import SpokenHyperprior
 from shared.matcher_bundle import fresh_matcher, load_any_matcher, load_matcher, save_matcher
 from shared.networks.irc import ImageRequestComplement
 from shared.networks.ita import SCALES, ImageTextAttention
@@ -36,6 +37,7 @@ from training.integers import Integers
 from training.rate_distortion_run import RateDistortionRun
 from training.recipe import Places
 from training.recipes.rate_distortion import RateDistortion
+from training.tables import fit_tables
 
 CONFIGS = Path("training/configs")
 CHANNELS, BRANCH = 16, 4
@@ -46,6 +48,7 @@ SMALL = {
     "text_width": 6,
     "token_width": 16,
     "own": OWN,
+    "said": 2,
     "transforms": {"base": 4, "latent": 16, "blocks": 1},
 }
 
@@ -217,7 +220,7 @@ def test_the_papers_size_has_the_parameters_that_its_figure_says() -> None:
     assert count(parts.g_a) == down + modules + conv(3, 512, 220) + ita(128) + irc(256)
     up = sum(conv(3, b, a) for a, b in zip([3, *widths], widths, strict=False))
     assert count(parts.g_s) == conv(3, 220, 512) + up + modules + ita(256) + irc(128)
-    assert count(parts) == 51_022_331
+    assert count(parts) == 51_012_003
     assert {name: type(one) for name, one in parts.g_a.at.items()} == dict(
         zip(("quarter", "eighth"), BLOCKS, strict=True)
     )
@@ -255,6 +258,57 @@ def test_steps_of_every_phase_and_real_streams_at_the_papers_figure(
     codec = load_codec("tgic", tmp_path / "bundle")
     picture = kodak["kodim03"][:100, :150]
     assert codec.decode(codec.encode(picture, 0).blob).picture.shape == picture.shape
+
+
+def test_a_stream_says_a_few_integers_of_the_caption_once_and_needs_no_words_to_be_read() -> None:
+    torch.manual_seed(2)
+    latent = SpokenHyperprior(HyperpriorSize.model_validate(OWN), 2, WIDTH)
+    integers = Integers(latent, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(3)
+    y = 4 * torch.randn(2, 16, 8, 12, generator=generator)
+    text = 20 * torch.randn(2, WIDTH, generator=generator)
+    level = torch.zeros(2, dtype=torch.int64)
+    latent.train()
+    coded = latent(y, level, text)
+    coded.bits.sum().backward()
+    assert latent.voice.weight.grad is not None
+    assert float(latent.voice.weight.grad.abs().max()) > 0
+    # Frozen as a bundle's: from here on it codes.
+    integers.scale.begin_quantised()
+    tables = fit_tables(latent, [(y, level, text), (y, level, None)])
+    sections = {
+        "h_a": latent.h_a.state_dict(),
+        "voice": latent.voice.state_dict(),
+        "h_mu": latent.h_mu.state_dict(),
+        "scale": integers.scale.export(),
+        "tables": tables.to_tensors(),
+    }
+    assert latent.sections == tuple(sections)
+    with torch.no_grad():
+        sender, receiver = (SpokenHyperprior(latent.size, 2, WIDTH) for _ in range(2))
+        sender.freeze(sections)
+        receiver.freeze(
+            {name: one for name, one in sections.items() if name in latent.decoder_sections}
+        )
+        for one in (sender, receiver):
+            one.ready(torch.device("cpu"), torch.float32)
+        spoken, silent = (sender.analyse(y[:1], 0, text=said) for said in (text[:1], None))
+        assert np.array_equal(spoken.z[:-2], silent.z[:-2])
+        assert spoken.z[-2:].any()
+        assert not silent.z[-2:].any()
+        assert (spoken.z[-2:] == spoken.z[-2:, :1, :1]).all()
+        for symbols in (spoken, silent):
+            payload = sender.compress(symbols, 0)
+            read = receiver.decompress(payload, 0, 2, 3).symbols
+            assert all(np.array_equal(a, b) for a, b in zip(read.coded, symbols.coded, strict=True))
+        with pytest.raises(CorruptStreamError, match="a picture of this size takes over"):
+            receiver.decompress(payload, 0, 4000, 4000)
+
+
+@pytest.mark.parametrize("said", [0, 8])
+def test_a_vector_that_leaves_no_channel_is_refused(said: int) -> None:
+    with pytest.raises(ValueError, match=f"said is {said}, must be at least 1 and less than"):
+        SpokenHyperprior(HyperpriorSize.model_validate(OWN), said, WIDTH)
 
 
 @pytest.mark.parametrize("end", ["analysis", "synthesis"])

@@ -22,6 +22,7 @@ from shared.bundle import (
 from shared.codecs.interface import encode
 from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
 from shared.feed import read_feed
+from shared.latents.spoken import SpokenHyperprior
 from shared.metrics import ms_ssim, psnr
 from shared.pictures import picture_from_bytes
 from shared.systems.catalogue import TextPlacement, system
@@ -95,10 +96,16 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
     batches = (run.batch(step, group) for step in steps for group in run.groups)
     with torch.autocast(run.device.type, torch.bfloat16):
-        tables = fit_tables(latent, ((run.analysed(one), one.quality) for one in batches))
+        tables = fit_tables(
+            latent, ((run.analysed(one), one.quality, run.told(one)) for one in batches)
+        )
+    voice = (
+        _on_cpu("voice", latent.voice.state_dict()) if isinstance(latent, SpokenHyperprior) else {}
+    )
     context = {} if latent.context is None else latent.context.state_dict()
     return (
         _on_cpu("h_a", latent.h_a.state_dict())
+        | voice
         | _on_cpu("h_mu", latent.h_mu.state_dict())
         | _on_cpu("context", context)
         | _on_cpu("scale", integers.scale.export())

@@ -91,10 +91,10 @@ class Integers:
 
         return Move(learner, loss, cosine)
 
-    def step(self, y: Tensor, batch: Batch) -> IntegerStep:
-        """What a step sees of y (B, M, H, W)."""
+    def step(self, y: Tensor, batch: Batch, text: Tensor | None = None) -> IntegerStep:
+        """What a step sees of y (B, M, H, W); ``text``: (B, D) that the encoder is told."""
         with torch.autocast(y.device.type, torch.bfloat16):
-            found = self.latent.rounded(y, batch.quality)
+            found = self.latent.rounded(y, batch.quality, text)
         return IntegerStep(batch, found.z, found.symbols)
 
     def begin(self, average: Average[Any]) -> None:

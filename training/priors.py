@@ -32,14 +32,14 @@ class LearntPrior(nn.Module):
         self.bound = LowerBound(LIKELIHOOD_FLOOR)
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Bits (B,) of z (B, N, h, w), noisy or integers, at levels (B,)."""
+        """Bits of each channel (B, N) of z (B, N, h, w), noisy or integers, at levels (B,)."""
         count, n = z.shape[0], self.channels
         rows = (quality[:, None] * n + torch.arange(n, device=z.device)).flatten()
         values = z.float().reshape(count * n, 1, -1)
         with torch.autocast(z.device.type, enabled=False):
             lower, upper = (self._logits(values + edge, rows) for edge in (-0.5, 0.5))
         bits = -torch.log2(self.bound(torch.sigmoid(upper) - torch.sigmoid(lower)))
-        return bits.reshape(count, -1).sum(1)
+        return bits.reshape(count, n, -1).sum(2)
 
     def _logits(self, values: Tensor, rows: Tensor) -> Tensor:
         """The bottleneck's cumulative logits of values (R, 1, n) by its channels ``rows`` (R,)."""

@@ -206,7 +206,9 @@ class RateDistortionRun(Run[Any]):
         batches = [self.together.part(self.batch(step, group)) for group in self.groups]
         if phase != "integer" or self.integers is None:
             return tuple(self._step(step, batch) for batch in batches)
-        return tuple(self.integers.step(self.analysed(batch), batch) for batch in batches)
+        return tuple(
+            self.integers.step(self.analysed(batch), batch, self.told(batch)) for batch in batches
+        )
 
     def given(self, batch: Batch) -> tuple[Conditioning | None, Conditioning | None]:
         """What the encoder and the decoder are given: the text, or silence."""
@@ -215,6 +217,11 @@ class RateDistortionRun(Run[Any]):
         told, where = batch.told, self.recipe.told
         silence = told.silence
         return told if where.at_encoder else silence, told if where.at_decoder else silence
+
+    def told(self, batch: Batch) -> Tensor | None:
+        """Sentence vectors (B, D) as the encoder is told them; None without captions."""
+        given = self.given(batch)[0]
+        return None if given is None else given.text
 
     def forward(self, parts: Parts, batch: Batch) -> Pass:
         """One pass, networks in bfloat16."""

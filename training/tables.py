@@ -31,6 +31,7 @@ Z_TAIL = 2.0**-20
 Y_REACH = 511
 
 Table = tuple[int, NDArray[np.uint16]]
+Learnt = tuple[Tensor, Tensor, Tensor | None]
 
 
 class _Counts:
@@ -82,17 +83,17 @@ def _z_table(cdf: NDArray[np.float64], counts: NDArray[np.float64]) -> Table:
 
 
 @torch.no_grad()
-def fit_tables(latent: Hyperprior, batches: Iterable[tuple[Tensor, Tensor]]) -> FrozenTables:
+def fit_tables(latent: Hyperprior, batches: Iterable[Learnt]) -> FrozenTables:
     """Tables of a latent codec that has finished its integer phase.
 
     Args:
-        batches: y of training pictures, (B, M, H, W), and their levels (B,).
+        batches: y of training pictures, (B, M, H, W), their levels (B,) and what the encoder is told, (B, D).
     """
     assert isinstance(latent.prior, LearntPrior)
     size = latent.size
     counts = _Counts(size.levels, size.hyper_latent)
-    for values, quality in batches:
-        counts.add(quality, *(part.long() for part in latent.learnt_symbols(values, quality)))
+    for values, quality, text in batches:
+        counts.add(quality, *(part.long() for part in latent.learnt_symbols(values, quality, text)))
     tables = [_y_table(index, counts.y[index]) for index in range(SCALE_LEVELS)]
     z_counts = counts.z.reshape(-1, 2 * Z_SEARCH + 1)
     tables += [_z_table(*pair) for pair in zip(_z_prior(latent.prior), z_counts, strict=True)]

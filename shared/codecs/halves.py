@@ -170,15 +170,19 @@ class LatentEncoder(Encoder):
         dead_zone: float = ROUNDING,
     ) -> LatentSymbols:
         """What is coded of a picture."""
-        y = self.analysis(picture, level, caption)
+        given = self.ear.hear([caption])
+        y = self._analysis(picture, level, given)
         row = self.terms.ladder[level].row
-        symbols: LatentSymbols = self.latent.analyse(y, row, dead_zone)
+        text = None if given is None else given.text
+        symbols: LatentSymbols = self.latent.analyse(y, row, dead_zone, text)
         return symbols
 
     @torch.inference_mode()
     def analysis(self, picture: Picture, level: int, caption: str | None = None) -> Tensor:
         """y of what a level codes of a picture, (1, M, H/16, W/16) in the codec's dtype, H and W padded."""
-        given = self.ear.hear([caption])
+        return self._analysis(picture, level, self.ear.hear([caption]))
+
+    def _analysis(self, picture: Picture, level: int, given: Conditioning | None) -> Tensor:
         rung = self.terms.ladder[level]
         padded = pad_to_stride(rung.reduced(picture))
         rows, columns = padded.shape[0] // Y_STRIDE, padded.shape[1] // Y_STRIDE

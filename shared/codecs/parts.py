@@ -119,7 +119,8 @@ class Parts(nn.Module):
         H and W are multiples of the scale.
         """
         height, width = x.shape[2:]
-        coded = self.latent(self.analyse(self.copied(x, scale), quality, at_encoder), quality)
+        y = self.analyse(self.copied(x, scale), quality, at_encoder)
+        coded = self.latent(y, quality, None if at_encoder is None else at_encoder.text)
         x_hat = self.synthesise(coded.y_hat, quality, at_decoder, (height, width), scale)
         return Pass(x_hat, coded.y_hat, coded.bits)
 

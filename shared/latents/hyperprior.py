@@ -127,7 +127,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     Attributes:
         scale: z (B, N, h, w) at levels (B,) -> scale indices (B, M, 4h, 4w).
-        prior: bits (B,) of noisy z (B, N, h, w) at levels (B,).
+        prior: bits of each channel (B, N) of noisy z (B, N, h, w) at levels (B,).
     """
 
     def __init__(self, size: HyperpriorSize) -> None:
@@ -177,9 +177,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         levels, n = self.size.levels, self.size.hyper_latent
         self.prior = TablePrior(tables, SCALE_LEVELS, levels, n)
         self.coder = EntropyCoder(tables)
-        # Fewest bits that one position of z takes: what a header claims can be held against it.
-        cheapest = tables.cheapest_bits()[SCALE_LEVELS:].reshape(levels, n)
-        self.cheapest_position = cheapest.sum(1)
+        # Fewest bits that one symbol of z takes: what a header claims can be held against them.
+        self.cheapest = tables.cheapest_bits()[SCALE_LEVELS:].reshape(levels, n)
 
     def ready(self, device: torch.device, dtype: torch.dtype) -> None:
         """See :meth:`LatentCodec.ready`; a decoder has no h_a."""
@@ -214,12 +213,21 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     # -- training -------------------------------------------------------------------------------
 
-    def forward(self, y: Tensor, quality: Tensor) -> Coded:
+    def side(self, y: Tensor, quality: Tensor, text: Tensor | None) -> Tensor:
+        """z before rounding, (B, N, h, w), of y (B, M, 4h, 4w) at levels (B,)."""
+        z: Tensor = self.h_a(y, quality)
+        return z
+
+    def z_bits(self, z: Tensor, quality: Tensor) -> Tensor:
+        """Bits a picture, (B,), of z (B, N, h, w), noisy or integers."""
+        assert self.prior is not None
+        return self.prior(z, quality).sum(1)
+
+    def forward(self, y: Tensor, quality: Tensor, text: Tensor | None = None) -> Coded:
         """See :meth:`LatentCodec.forward`: y at any precision, bits in float32."""
         assert self.scale is not None
-        assert self.prior is not None
         y = y.float()
-        z = self.h_a(y, quality).float()
+        z = self.side(y, quality, text).float()
         z_hat = round_ste(z)
         index = self.scale(z_hat, quality).float()
         values, coded = self.chunks(y), self.chunks(index.round() > 0)
@@ -233,7 +241,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
         y_hat = self.joined(self.passes(z_hat, quality, decode))
         centred = self._counted(self.joined(residuals))
-        bits = self.y_bits(centred, index) + self.prior(self._counted(z), quality)
+        bits = self.y_bits(centred, index) + self.z_bits(self._counted(z), quality)
         return Coded(y_hat, bits)
 
     def learn(self, scale: nn.Module, prior: nn.Module) -> None:
@@ -241,9 +249,11 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         self.scale, self.prior = scale, prior
 
     @torch.no_grad()
-    def learnt_symbols(self, y: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def learnt_symbols(
+        self, y: Tensor, quality: Tensor, text: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """z (B,N,h,w), scale index (B,M,4h,4w) and y's symbols (B,M,4h,4w), as they would be coded."""
-        found = self.rounded(y, quality)
+        found = self.rounded(y, quality, text)
         return found.z, found.index, found.symbols * (found.index > 0)
 
     @torch.no_grad()
@@ -252,11 +262,11 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         return self.rounded(y, quality).y_hat
 
     @torch.no_grad()
-    def rounded(self, y: Tensor, quality: Tensor) -> Rounded:
+    def rounded(self, y: Tensor, quality: Tensor, text: Tensor | None = None) -> Rounded:
         """What would be coded of y (B, M, 4h, 4w) at levels (B,), and what would come of it."""
         assert self.scale is not None
         y = y.float()
-        z_hat = self.h_a(y, quality).float().round()
+        z_hat = self.side(y, quality, text).float().round()
         index = self.scale(z_hat, quality).float().clamp(0, SCALE_LEVELS - 1).round()
         values, coded = self.chunks(y), self.chunks(index > 0)
         symbols: list[Tensor] = []
@@ -287,10 +297,23 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     def _quality(self, quality: int) -> Tensor:
         return torch.tensor([quality], device=self.device)
 
-    def _z_tables(self, quality: int, positions: int) -> NDArray[np.int32]:
+    def z_tables(self, quality: int, positions: int) -> NDArray[np.int32]:
+        """The tables of all that is coded of z, in its order."""
         n = self.size.hyper_latent
         first = SCALE_LEVELS + quality * n
         return np.repeat(np.arange(first, first + n, dtype=np.int32), positions)
+
+    def z_coded(self, z: NDArray[np.int16]) -> NDArray[np.int16]:
+        """What is coded of z (N, h, w), flat."""
+        return z.reshape(-1)
+
+    def z_of(self, coded: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.int16]:
+        """The inverse of :meth:`z_coded`, (N, rows, columns)."""
+        return coded.reshape(self.size.hyper_latent, rows, columns)
+
+    def least_bits(self, quality: int, positions: int) -> float:
+        """Fewest bits that z of so many places takes."""
+        return positions * float(self.cheapest[quality].sum())
 
     def _index(self, z: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
         assert isinstance(self.scale, IntegerScaleBranch)
@@ -304,12 +327,14 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
         return self.passes(x, self._quality(quality), decode)
 
-    def analyse(self, y: Tensor, quality: int, dead_zone: float = ROUNDING) -> HyperpriorSymbols:
+    def analyse(
+        self, y: Tensor, quality: int, dead_zone: float = ROUNDING, text: Tensor | None = None
+    ) -> HyperpriorSymbols:
         """See :meth:`LatentCodec.analyse`.
 
         Where the scale branch says zero the symbol becomes zero, here and at the decoder alike.
         """
-        z = _to_symbols(self.h_a(y.to(self.dtype), self._quality(quality)))
+        z = _to_symbols(self.side(y.to(self.dtype), self._quality(quality), text))
         index = self._index(z, quality)
         values = self.chunks(y.float())
         coded = self.chunks(torch.from_numpy(index)[None].to(self.device) > 0)
@@ -326,9 +351,10 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     def compress(self, symbols: HyperpriorSymbols, quality: int, bottom: int = 0) -> bytes:
         """See :meth:`LatentCodec.compress`."""
-        z, y, tables = symbols.z.reshape(-1), symbols.y.reshape(-1), symbols.index.reshape(-1)
-        z_tables = self._z_tables(quality, z.size // self.size.hyper_latent)
-        segments: list[tuple[Symbols, Indices]] = [(z, z_tables)]
+        y, tables = symbols.y.reshape(-1), symbols.index.reshape(-1)
+        _, rows, columns = symbols.z.shape
+        z_tables = self.z_tables(quality, rows * columns)
+        segments: list[tuple[Symbols, Indices]] = [(self.z_coded(symbols.z), z_tables)]
         for start in range(0, y.size, SEGMENT):
             part = tables[start : start + SEGMENT]
             active = np.flatnonzero(part)
@@ -339,14 +365,13 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         self, payload: bytes, quality: int, rows: int, columns: int
     ) -> Contents[HyperpriorSymbols]:
         """See :meth:`LatentCodec.decompress`; z has ``rows x columns`` positions."""
-        least = rows * columns * float(self.cheapest_position[quality]) - STATE_BITS
+        least = self.least_bits(quality, rows * columns) - STATE_BITS
         if 8 * len(payload) < least:
             raise CorruptStreamError(
                 f"payload is {len(payload)} bytes, a picture of this size takes over {least / 8:.0f}"
             )
-        n = self.size.hyper_latent
         decoder = self.coder.open(payload)
-        z = decoder.decode(self._z_tables(quality, rows * columns)).reshape(n, rows, columns)
+        z = self.z_of(decoder.decode(self.z_tables(quality, rows * columns)), rows, columns)
         index = self._index(z, quality)
         tables = index.reshape(-1)
         y = np.zeros(tables.size, np.int16)

@@ -74,18 +74,26 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
     decoder_sections: tuple[str, ...]
 
     @abstractmethod
-    def forward(self, y: Tensor, quality: Tensor) -> Coded:
-        """One training pass at levels ``quality`` (B,)."""
+    def forward(self, y: Tensor, quality: Tensor, text: Tensor | None = None) -> Coded:
+        """One training pass at levels ``quality`` (B,).
+
+        Args:
+            text: (B, D) sentence vectors that the encoder is told, for a codec whose stream says something
+                of them; others do not read it. None for nothing.
+        """
 
     @abstractmethod
     def received(self, y: Tensor, quality: Tensor) -> Tensor:
         """What a decoder would have of y (B, M, H, W) at levels (B,), without gradient."""
 
     @abstractmethod
-    def analyse(self, y: Tensor, quality: int, dead_zone: float = ROUNDING) -> SymbolsT:
+    def analyse(
+        self, y: Tensor, quality: int, dead_zone: float = ROUNDING, text: Tensor | None = None
+    ) -> SymbolsT:
         """The symbols of y (1, M, H, W), H and W multiples of 4.
 
         Args:
+            text: (1, D), see :meth:`forward`.
             dead_zone: what is nearer to its mean than this becomes zero; half a step is plain rounding, more
                 makes streams smaller.
         """

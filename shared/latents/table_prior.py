@@ -36,11 +36,11 @@ class TablePrior:
         return torch.from_numpy(costs).reshape(self._shape)
 
     def __call__(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Bits (B,) of z (B, N, h, w) at levels (B,)."""
+        """Bits of each channel (B, N) of z (B, N, h, w) at levels (B,)."""
         place = (z + REACH).clamp(0, 2 * REACH)
         low = place.detach().floor().clamp(max=2 * REACH - 1)
         costs = self.costs.to(z.device)[quality]
         flat = low.flatten(2).long()
         before = costs.gather(2, flat).view_as(z)
         after = costs.gather(2, flat + 1).view_as(z)
-        return torch.lerp(before, after, place - low).flatten(1).sum(1)
+        return torch.lerp(before, after, place - low).flatten(2).sum(2)

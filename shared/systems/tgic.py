@@ -11,7 +11,8 @@ the stream is ``base``'s, and any decoder of that decodes it without words::
                                        '---- words ----'   (of the captions' channel, if they come)
 
 Our reading: each end has an ITA, and an IRC where the paper's text has it "adaptively fuse" what is already
-fused once. On a stream of its own everything learns, as in the paper, whose size has transforms of its own.
+fused once. On a stream of its own everything learns, as in the paper, and words enter the entropy model as
+a few integers that the stream holds (:mod:`shared.latents.spoken`). The paper's size has its own transforms.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.codecs.loading import frozen_size
 from shared.codecs.parts import Parts
 from shared.latents.hyperprior import Hyperprior, HyperpriorSize
+from shared.latents.spoken import SpokenHyperprior
 from shared.networks.irc import ImageRequestComplement
 from shared.networks.ita import ImageTextAttention
 from shared.networks.stages import AnalysisTransform, Attach, SynthesisTransform
@@ -45,6 +47,9 @@ class Size(BaseModel):
     text_width: int = Field(384, ge=1, description="D of the sentence vector, which is not read")
     token_width: int = Field(384, ge=1, description="D_t of the words")
     own: HyperpriorSize | None = Field(None, description="of a stream of its own; None for base's")
+    said: int = Field(
+        0, ge=0, description="K, integers of the caption in a stream of its own, of z's channels"
+    )
     transforms: TgicSize | None = Field(None, description="the paper's, on a stream of its own")
 
 
@@ -54,6 +59,7 @@ PAPER = Size(
     text_width=300,
     token_width=300,
     own=HyperpriorSize(levels=1, latent=220, hyper_latent=192, hyper_hidden=320),
+    said=4,
     transforms=TgicSize(),
 )
 
@@ -72,9 +78,10 @@ def parts(size: Size) -> Parts:
     else:
         g_a = Analysis(stream, at={"fine": ita, "coarse": irc})
         g_s = Synthesis(stream, at={"coarse": ita, "fine": irc})
+    said = size.said if size.own else 0
     return Parts(
         g_a,
-        Hyperprior(stream),
+        SpokenHyperprior(stream, said, size.text_width) if said else Hyperprior(stream),
         g_s,
         levels=stream.levels,
         scales=stream.scales,
