@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from shared.bundle import MatcherManifest, Provenance
@@ -31,6 +30,7 @@ from tests.data_sets import write_pictures
 from tests.test_paper_size import recipe
 from tests.test_told_encoders import LEVEL, WIDTH, features, said, spoken_up
 from tests.test_told_paper_size import OWN, told_examples
+from training.command import read_settings
 from training.export import export
 from training.fresh import fresh_parts
 from training.integers import Integers
@@ -154,7 +154,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture])
     (folder / "data").mkdir()
     crops = {name: picture[:64, :64] for name, picture in list(kodak.items())[:4]}
     write_pictures(folder / "data" / "pictures.parquet", crops)
-    settings = yaml.safe_load((CONFIGS / "tgic.yaml").read_text()) | {
+    settings = read_settings(CONFIGS / "tgic.yaml") | {
         "train": ["*.parquet"],
         "validation": "pictures.parquet",
         "held_out": 0,
@@ -187,7 +187,7 @@ def test_a_run_makes_a_codec_told_at_both_ends_whose_streams_base_decodes(
 
 
 def test_its_twin_is_the_same_recipe_told_nothing() -> None:
-    own, twin = (yaml.safe_load((CONFIGS / f"{n}.yaml").read_text()) for n in ("tgic", "tgic-none"))
+    own, twin = (read_settings(CONFIGS / f"{name}.yaml") for name in ("tgic", "tgic-none"))
     assert twin == own | {"name": "tgic-none", "system": "tgic-none", "told": "nowhere"}
     rows = system("tgic"), system("tgic-none")
     assert rows[0].twin == rows[1].name

@@ -57,7 +57,8 @@ def reproduce(
         typer.Argument(
             metavar="WHAT",
             help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes, ssa-words, ssa-bytes,"
-            " selic-fusion, selic-semantics, taco-ablation, tgic-irc, tgic-losses, text-prior or previews.",
+            " selic-fusion, selic-semantics, taco-ablation, tgic-irc, tgic-losses, tgic-blocks,"
+            " text-prior or previews.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with test/ and val/, and train/ to train.")],
