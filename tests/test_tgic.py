@@ -59,7 +59,7 @@ def count(module: nn.Module) -> int:
 
 def made(block: type[Conditioner]) -> Any:
     torch.manual_seed(0)
-    return block(CHANNELS, WIDTH, BRANCH)  # type: ignore[call-arg]
+    return block(CHANNELS, WIDTH, BRANCH)
 
 
 # -- the blocks -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from shared.networks.guard import Guard
-from shared.networks.matcher import MatcherSize
+from shared.networks.matcher import Matcher, MatcherSize
 from shared.networks.transforms import Synthesis
 from shared.pictures import LUMA_WEIGHTS
 from shared.text.registry import get_text_encoder
@@ -185,6 +185,7 @@ def train_guard(run: GeneratorRun, config: GuardConfig) -> Guard:
     contrast = Contrast(config, _views(run, g_s, guard.side, config.stride), vectors)
     while contrast.step < contrast.steps:
         contrast.train_step()
+    assert isinstance(contrast.model, Matcher)
     guard.matcher = contrast.model
     guard.requires_grad_(False).eval().to(run.device)
     last = min(data.known + config.pictures, len(data.pictures))

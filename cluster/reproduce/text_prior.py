@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from cluster.evaluation.bootstrap import Interval, interval, resampled_means
 from cluster.reproduce.evidence import Evidence, Request, feeds
-from cluster.reproduce.tables import Column, Section, TableRow
+from cluster.reproduce.tables import Cell, Column, Section, TableRow
 from shared.codecs import load_encoder
 from shared.codecs.halves import LatentEncoder
 from shared.entropy.scale_branch import SCALE_LEVELS
@@ -104,7 +104,8 @@ def _saved(base: NDArray[np.float64], coded: NDArray[np.float64]) -> Interval:
     """Percent of ``base`` that ``coded`` saves, bits (n,) of the same pictures."""
 
     def percent(means: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * (1 - means[:, 1] / means[:, 0])
+        saved: NDArray[np.float64] = 100 * (1 - means[:, 1] / means[:, 0])
+        return saved
 
     table = np.stack([base, coded], 1)
     value = float(percent(table.mean(0, keepdims=True))[0])
@@ -135,7 +136,7 @@ class Level:
             )
 
         own, wrong = told(0), told(1)
-        cells = [
+        cells: list[Cell] = [
             float(base.mean()),
             float(plain[:, 0].mean()),
             _saved(base, own[:, 0] + plain[:, 1]),
