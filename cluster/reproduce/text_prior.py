@@ -104,7 +104,7 @@ def _saved(base: NDArray[np.float64], coded: NDArray[np.float64]) -> Interval:
     """Percent of ``base`` that ``coded`` saves, bits (n,) of the same pictures."""
 
     def percent(means: NDArray[np.float64]) -> NDArray[np.float64]:
-        saved: NDArray[np.float64] = 100 * (1 - means[:, 1] / means[:, 0])
+        saved: NDArray[np.float64] = np.subtract(1, means[:, 1] / means[:, 0]) * 100.0
         return saved
 
     table = np.stack([base, coded], 1)
