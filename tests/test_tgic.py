@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from cluster.reproduce.tgic import STEPS, TGIC_IRC, TGIC_LOSSES
+from cluster.reproduce.variants import Variant, configured
 from shared.bundle import MatcherManifest, Provenance
 from shared.codecs import ToldEncoder, get_codec, load_decoder
 from shared.codecs.loading import load_codec
@@ -193,6 +195,14 @@ def test_its_twin_is_the_same_recipe_told_nothing() -> None:
     assert rows[0].twin == rows[1].name
     assert [row.text for row in rows] == [TextPlacement.BOTH, TextPlacement.NOWHERE]
     assert {(row.stream, row.container_id) for row in rows} == {("base", 1)}
+
+
+@pytest.mark.parametrize("variant", [*TGIC_IRC, *TGIC_LOSSES[1:-1]], ids=lambda one: one.name)
+def test_what_its_evidence_trains_is_a_recipe_of_as_many_steps(variant: Variant) -> None:
+    found = configured(variant)
+    assert isinstance(found, RateDistortion)
+    assert found.steps + found.adversarial_steps == STEPS
+    assert tgic.Size.model_validate(found.size).irc == (variant.name != "tgic-no-irc")
 
 
 # -- at the paper's size --------------------------------------------------------------------------

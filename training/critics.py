@@ -25,7 +25,7 @@ def critic_of(
         weights: file that ``resnet50`` begins with; the others begin at random.
 
     Raises:
-        BundleError: the file cannot be used. ImportError: torchvision is not here.
+        BundleError: the file cannot be used. SidewireError: torchvision is not here.
     """
     if name == "resnet50":
         from training.resnet_discriminator import ResNetDiscriminator  # noqa: PLC0415

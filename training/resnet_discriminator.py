@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.errors import BundleError
+from shared.errors import BundleError, SidewireError
 from training.critic import Critic, loud
 
 __all__ = ["ResNetDiscriminator"]
@@ -41,13 +41,19 @@ class ResNetDiscriminator(Critic):
         weights: a safetensors file of a ResNet50, its last layer left out or not; None for random ones.
 
     Raises:
-        BundleError: the file cannot be read, or holds another network. ImportError: torchvision is not here.
+        BundleError: the file cannot be read, or holds another network.
+        SidewireError: torchvision is not here.
     """
 
     def __init__(self, text_width: int, *, hears: bool = True, weights: Path | None = None) -> None:
         super().__init__()
         # It takes seconds to import, and comes with an extra of its own.
-        from torchvision.models import resnet50  # type: ignore[import-untyped] # noqa: PLC0415
+        try:
+            from torchvision.models import resnet50  # type: ignore[import-untyped] # noqa: PLC0415
+        except ImportError:
+            raise SidewireError(
+                "discriminator resnet50 needs torchvision, which comes with sidewire[clip]"
+            ) from None
 
         self.hears, self._text_width = hears, text_width
         self.trunk = resnet50(weights=None)
