@@ -128,8 +128,9 @@ def encode(
             raise typer.BadParameter("give one of --caption and --captioner")
         need("encode", "sender")
         from sender.captioning import captioner_for  # noqa: PLC0415
-        from sender.encode import Wanted, encode_file  # noqa: PLC0415
+        from sender.encode import encode_file  # noqa: PLC0415
         from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
+        from shared.codecs.fitting import Wanted  # noqa: PLC0415
 
         encoder, wanted = load_encoder(codec, bundle), Wanted(quality, size, bpp)
         asked = captioner_for(captioner, encoder.name, isinstance(encoder, ToldEncoder))
