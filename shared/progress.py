@@ -1,7 +1,7 @@
 """How far a long piece of work has come, told to whoever watches and passed through no signature on the way.
 
-    with watched(print):
-        encoder.encode(picture, 9)    # prints 1 24, 2 24, ... as tiles are done
+with watched(print):
+    encoder.encode(picture, 9)    # prints 1 24, 2 24, ... as tiles are done
 """
 
 from __future__ import annotations
