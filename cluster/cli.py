@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.commands import actors, bench, compare, demo, evidence, receiving, sending
+from cluster.commands import actors, bench, compare, demo, evidence, page, receiving, sending
 from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
@@ -324,6 +324,7 @@ for command, settings in (
     (sending.captions, "sender.settings:CaptionSettings"),
     (receiving.status, "sender.settings:StatusSettings"),
     (demo.demo, "cluster.demo.options:DemoOptions"),
+    (page.page, "receiver.viewer.upload.settings:PageSettings"),
     (bench.bench, "cluster.bench.options:BenchOptions"),
 ):
     app.command(cls=command_of(settings))(command)

@@ -1,8 +1,9 @@
-"""What all answers of the viewer have in common: their headers, problems as JSON, events, who may ask."""
+"""What all answers of the viewer have in common: who may ask, headers, problems as JSON, events."""
 
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +12,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from receiver.web import listening
 
 __all__ = [
     "EVENT_HEADERS",
@@ -23,6 +26,7 @@ __all__ = [
     "event",
     "first_problem",
     "is_of_type",
+    "listen",
     "problem",
 ]
 
@@ -100,3 +104,15 @@ def is_of_type(request: Request, media_type: str) -> bool:
     Others' forms cannot send it, and their scripts may not.
     """
     return request.headers.get("content-type", "").partition(";")[0] == media_type
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket of this machine alone.
+
+    Args:
+        port: 0 for any free one.
+
+    Raises:
+        SidewireError: it is taken.
+    """
+    return listening(HOST, port, "choose another --port")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,6 @@ from starlette.staticfiles import StaticFiles
 from receiver.viewer.answers import (
     EVENT_HEADERS,
     GATHER_SECONDS,
-    HOST,
     MEDIA_TYPE,
     MIDDLEWARE,
     RETRY,
@@ -31,17 +29,18 @@ from receiver.viewer.answers import (
 from receiver.viewer.desk import Controls
 from receiver.viewer.gallery import FOLDERS
 from receiver.viewer.page import STATIC, render_page
+from receiver.viewer.upload.routes import upload_routes
+from receiver.viewer.upload.studio import Studio
 from receiver.viewer.viewer import Viewer
-from receiver.web import listening
 from shared.errors import SidewireError
 
-__all__ = ["HOST", "create_app", "listen"]
+__all__ = ["create_app"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(viewer: Viewer) -> Starlette:
-    """The application of one viewer."""
+def create_app(viewer: Viewer, studio: Studio) -> Starlette:
+    """The application of one viewer, with the upload page beside its timeline."""
 
     async def page(_: Request) -> HTMLResponse:
         return HTMLResponse(render_page("live", {"keep": viewer.timeline.keep}))
@@ -114,6 +113,7 @@ def create_app(viewer: Viewer) -> Starlette:
             Route("/posts/{id}/comparison", comparison, methods=["POST"]),
             Route("/streams/{name}", stream),
             Mount("/static", StaticFiles(directory=STATIC)),
+            *upload_routes(studio, timeline=True),
             *(
                 Mount(f"/{name}", StaticFiles(directory=_made(viewer.gallery / name)))
                 for name in FOLDERS
@@ -126,15 +126,3 @@ def create_app(viewer: Viewer) -> Starlette:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def listen(port: int) -> socket.socket:
-    """A listening socket of this machine alone.
-
-    Args:
-        port: 0 for any free one.
-
-    Raises:
-        SidewireError: it is taken.
-    """
-    return listening(HOST, port, "choose another --port")
