@@ -113,7 +113,7 @@ def test_a_picture_is_described_compressed_shown_and_saved(
     words = page.locator("#caption").input_value()
     assert words
     expect(result.locator(".said")).to_have_text(f"“{words}”")
-    expect(result).to_contain_text("does not travel")
+    expect(result).to_contain_text("read by nobody")
     expect(page.locator("#shown-facts")).to_contain_text(f"{HEIGHT}, PNG")
     saved = {}
     for ending in ("swi", "PNG"):

@@ -66,14 +66,14 @@ sidewire.ResultRow = class {
   facts(upload, result, codec) {
     const { element } = sidewire;
     const { made } = result;
-    const { bpp, travels } = sidewire.uploading;
+    const { bpp, stays, travels } = sidewire.uploading;
     if (result.phase === "failed") return [element("p", { className: "problem", text: `No picture: ${result.problem}` })];
     if (!made) return [];
     const travelling = codec && travels(codec.text);
     const rows = [["picture", `${made.bytes.toLocaleString("en")} B`, bpp(made.bpp)]];
     if (result.caption) {
       const cost = `${result.caption_bytes.toLocaleString("en")} B`;
-      rows.push(["caption", cost, travelling ? bpp(result.caption_bpp) : "does not travel"]);
+      rows.push(["caption", cost, `${bpp(result.caption_bpp)}${travelling ? "" : `, ${stays(codec?.text)}`}`]);
       if (travelling) rows.push(["together", `${(made.bytes + result.caption_bytes).toLocaleString("en")} B`, bpp(made.bpp + result.caption_bpp)]);
     }
     rows.push(["PSNR", made.psnr === null ? "equal" : `${made.psnr.toFixed(2)} dB`, ""]);

@@ -16,6 +16,9 @@ sidewire.uploading = {
   /* A caption that travels is counted; the others cost nothing. */
   travels: (text) => text === "decoder" || text === "both",
 
+  /* What becomes of a caption that does not travel. */
+  stays: (text) => text === "encoder" ? "heard by the encoder, not sent" : "read by nobody",
+
   group: (codec) => codec.streams ? "Sidewire" : "Formats and placeholders of the day",
 
   name: (codec) => codec.replace(/^baseline\//, ""),
