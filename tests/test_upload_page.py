@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +20,14 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cluster.trials.processes import command
+from receiver.viewer.upload.bounds import Bounds
 from shared.metrics import psnr
 from shared.pictures import Picture, read_picture
 from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
 from tests.captioner_models import make_blip
 from tests.commands import sidewire
 from tests.picture_files import encoded
+from tests.processes import until
 
 __all__ = ["browser"]
 
@@ -190,6 +194,10 @@ def test_wrong_files_are_told_in_a_sentence_and_the_next_one_is_taken(
     first_result(page)
     expect(problem).to_be_hidden()
     assert page.evaluate("window.pwned") is None
+    # A picture that is shown stays until there is another.
+    give(page, "notes.png", b"Dear diary")
+    expect(problem).to_contain_text("not a picture")
+    expect(page.locator(".result[data-phase=done]")).to_have_count(1)
 
 
 @needs_chromium
@@ -262,6 +270,20 @@ def test_what_is_asked_for_too_much_or_wrongly(address: str, photo: Picture) -> 
     assert b"event: gone" in ask(f"{pictures}/{other}/events")[2]
     assert ask(f"{pictures}/{id}", method="DELETE")[0] == 200
     assert ask(f"{pictures}/{id}/{upload['original']}")[0] == 404
+
+
+def test_visitors_who_leave_in_the_middle_hold_nobody_up(address: str, photo: Picture) -> None:
+    host, port = urllib.parse.urlsplit(address).netloc.split(":")
+    head = f"POST /upload/pictures HTTP/1.1\r\nHost: {host}\r\nContent-Type: {BINARY['Content-Type']}\r\n"
+    for _ in range(Bounds().reading + 1):
+        with socket.create_connection((host, int(port)), timeout=60) as line:
+            line.sendall(f"{head}Content-Length: 1000\r\n\r\nonly this".encode())
+    data = encoded(Image.fromarray(photo))
+
+    def is_taken() -> bool:
+        return ask(address + "upload/pictures", data, **BINARY)[0] == 201
+
+    until(is_taken, "room for a picture")
 
 
 def test_a_full_line_is_said_and_what_is_cancelled_holds_nobody_up(

@@ -15,7 +15,7 @@ sidewire.Intake = class {
     this.problem = byId("problem");
     byId("intake-note").textContent = "Or paste one, or choose a file: nearly any format, up to "
       + `${sidewire.uploading.size(limits.file_bytes)} and ${limits.side} × ${limits.side} pixels. One picture, no animation.`;
-    byId("coming-stop").addEventListener("click", () => this.request?.abort());
+    byId("coming-stop").addEventListener("click", () => { if (this.request) this.request.abort(); else this.stop?.(); });
     this.input.addEventListener("change", () => { this.offer(this.input.files); this.input.value = ""; });
     addEventListener("paste", (event) => { if (event.clipboardData.files.length) { event.preventDefault(); this.offer(event.clipboardData.files); } });
     this.watchDrops();
@@ -35,6 +35,15 @@ sidewire.Intake = class {
   say(text) {
     this.problem.hidden = !text;
     this.problem.textContent = text;
+  }
+
+  /* A file that has arrived is read; `stop` gives it up. Null: no more. */
+  reading(stop) {
+    this.stop = stop;
+    this.work.hidden = !stop && !this.request;
+    if (!stop) return;
+    this.bar.removeAttribute("value");
+    this.text.textContent = "reading the picture";
   }
 
   offer(files) {

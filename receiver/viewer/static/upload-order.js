@@ -77,8 +77,12 @@ sidewire.OrderForm = class {
     this.measure();
   }
 
-  /* Another picture: the words of a captioner were the last one's. */
-  forget() { this.describe(""); this.say(""); }
+  /* Another picture: words were the last one's, `all` of them or a captioner's alone. */
+  forget(all) {
+    if (all) this.typed = false;
+    this.describe("");
+    this.say("");
+  }
 
   get chosen() { return this.codecs.get(this.codec.value); }
   get level() { return this.chosen.qualities[Number(this.quality.value)]; }

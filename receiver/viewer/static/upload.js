@@ -10,6 +10,7 @@
   let upload = null; // as the server has it; null for none
   let stem = "picture"; // of the files that are saved
   let connection = null;
+  let coming = null; // the events of a picture that is being read
   let stage = null;
   let left = "original"; // what lies on the left: "original" or a result's id
   let right = ""; // a result's id; empty for the newest that is done
@@ -17,40 +18,56 @@
   let away = false;
 
   function showPhase() {
-    const busy = upload && (upload.phase === "waiting" || upload.results.some((one) => one.phase === "waiting" || one.phase === "running"));
+    const busy = coming || upload?.results.some((one) => one.phase === "waiting" || one.phase === "running");
     const phase = away ? "away" : !form.codecs.size ? "starting" : busy ? "busy" : "ready";
     const pill = byId("phase");
-    if (pill.dataset.phase === phase && pill.textContent !== "starting") return;
+    const text = sidewire.uploading.phases[phase];
+    if (pill.textContent === text) return;
     pill.dataset.phase = phase;
-    pill.textContent = sidewire.uploading.phases[phase];
+    pill.textContent = text;
   }
 
-  /* A file has arrived; what becomes of it comes as events. */
-  function came(told, name) {
-    leave();
-    stem = name.replace(/\.[^.]*$/, "") || "picture";
-    first = true;
-    follow(told.id);
+  const showAlive = (alive) => {
+    away = !alive;
+    byId("away").hidden = alive;
+    showPhase();
+  };
+
+  /* A file has arrived and is read. The picture that is shown stays until there is another. */
+  function came({ id }, name) {
+    coming?.close();
+    const over = () => { coming.close(); coming = null; intake.reading(null); showPhase(); };
+    const give_up = () => { over(); sidewire.ask(`upload/pictures/${id}`, undefined, "DELETE"); };
+    coming = new sidewire.Connection(`upload/pictures/${id}/events`, {
+      upload: ({ phase, problem }) => {
+        if (phase === "failed") { give_up(); intake.say(`This file cannot be used: ${problem}.`); }
+        if (phase !== "ready") return;
+        over();
+        leave();
+        stem = name.replace(/\.[^.]*$/, "") || "picture";
+        first = true;
+        follow(id);
+      },
+      gone: ({ problem }) => { over(); intake.say(problem); },
+    }, showAlive);
+    intake.reading(give_up);
+    showPhase();
   }
 
   function follow(id) {
     history.replaceState(null, "", `#${id}`); // a reload shows it again
-    connection = new sidewire.Connection(`upload/pictures/${id}/events`, { upload: show, gone }, (alive) => {
-      away = !alive;
-      byId("away").hidden = alive;
-      showPhase();
-    });
+    connection = new sidewire.Connection(`upload/pictures/${id}/events`, { upload: show, gone }, showAlive);
   }
 
   /* Forget the picture that is shown; the server drops it after a while, or at once where it is replaced. */
   function leave() {
     connection?.close();
     if (upload) sidewire.ask(`upload/pictures/${upload.id}`, undefined, "DELETE");
+    form.forget(Boolean(upload));
     upload = connection = stage = null;
     left = "original";
     right = "";
     results.clear();
-    form.forget();
     byId("shown").hidden = true;
     history.replaceState(null, "", location.pathname);
     showPhase();
@@ -63,15 +80,9 @@
   }
 
   function show(told) {
+    if (told.phase !== "ready") return; // of a page that was loaded again
     upload = told;
-    if (upload.phase === "failed") {
-      const { problem } = upload;
-      leave();
-      intake.say(`This file cannot be used: ${problem}.`);
-      return;
-    }
     showPhase();
-    if (upload.phase !== "ready") { form.note("Reading the picture…"); return; }
     describe();
     if (first && form.codecs.size && upload.caption.phase !== "waiting") { first = false; ask(form.order); }
     byId("shown").hidden = false;
