@@ -12,9 +12,10 @@ NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_PACKAGES)/.install
 demo: $(STAMP)
 	$(VENV)/bin/sidewire demo $(ARGS)
 
-# In the order that tests/conftest.py says: the longest files first.
+# In the order that tests/conftest.py says: the longest files first. Tests of processes wait much of their time, so
+# that two cores have work for three.
 test: $(STAMP) $(NODE_STAMP)
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # On Linux x86-64 with Python 3.11: the disk as measured, the download as its files compress.
 $(STAMP): pyproject.toml

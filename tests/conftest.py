@@ -27,11 +27,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
-#: Files that take longest. A file has one worker: had it the last of these to do, the other would be idle.
+#: Files that take longest. A file has one worker: had it the last of these to do, the others would be idle.
+#: Those that mostly wait stand beside those that compute.
 LONGEST = (
-    "test_base", "test_project", "test_ray_pool", "test_ray_train", "test_ray_ends", "test_compare",
-    "test_add_a_system", "test_bench_remote", "test_reproduce", "test_demo", "test_page",
-    "test_crashes", "test_wire_fuzz", "test_decoders", "test_exactness", "test_paper_size",
+    "test_ray_pool", "test_base", "test_crashes", "test_add_a_system", "test_ray_ends", "test_told_senders",
+    "test_object_sinks", "test_demo", "test_project", "test_ray_train", "test_page", "test_bench_remote",
+    "test_decoders", "test_encoders", "test_cli", "test_exactness", "test_reproduce", "test_ssa",
+    "test_evaluation", "test_paper_size", "test_installs", "test_compare",
 )  # fmt: skip
 
 # How long an example takes says how busy the machine is, not whether the property holds.

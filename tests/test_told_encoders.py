@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from shared.bundle import Manifest, shipped_bundle
 from shared.codecs import Encoder, ToldEncoder, get_codec, load_encoder
@@ -21,7 +20,7 @@ from shared.pictures import Picture
 from shared.systems.catalogue import TextPlacement, system
 from tests.data_sets import write_pictures
 from tests.tiny_runs import config
-from training.command import read_recipe
+from training.command import read_recipe, read_settings
 from training.fresh import fresh_parts
 from training.recipe import Places
 
@@ -133,7 +132,7 @@ def test_words_change_the_bits_and_any_receiver_of_base_decodes_them(
 @pytest.mark.parametrize("name", TOLD)
 def test_its_twin_is_the_same_recipe_and_size_told_nothing(name: str) -> None:
     twin = system(name).twin
-    own, other = (yaml.safe_load((CONFIGS / f"{one}.yaml").read_text()) for one in (name, twin))
+    own, other = (read_settings(CONFIGS / f"{one}.yaml") for one in (name, twin))
     assert (own.pop("start", name), other.pop("start", twin)) == (name, twin)
     assert other == own | {"name": twin, "system": twin, "told": "nowhere"}
     assert isinstance(load_encoder(twin), Encoder)

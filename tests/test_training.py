@@ -226,3 +226,13 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:
     path.write_text("name: base\ntrain: ['*.parquet']\nvalidation: x\nsteps: 1\n")
     with pytest.raises(SidewireError, match="no training data"):
         train_command(path, Places(tmp_path, tmp_path, tmp_path))
+
+
+def test_a_recipe_like_another_says_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("name: base\ntrain: ['*']\nvalidation: x\nsteps: 7\n")
+    (tmp_path / "two.yaml").write_text("like: one.yaml\nsteps: 9\n")
+    (tmp_path / "three.yaml").write_text("like: two.yaml\n")
+    one, two = (read_recipe(tmp_path / f"{name}.yaml") for name in ("one", "two"))
+    assert two == one.model_copy(update={"steps": 9})
+    with pytest.raises(SidewireError, match=r"like: two\.yaml must say all of its settings itself"):
+        read_recipe(tmp_path / "three.yaml")

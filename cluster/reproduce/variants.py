@@ -11,11 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cluster.evaluation.entries import CodecEntry
 from shared.bundle import MANIFEST_NAME
 from shared.errors import SidewireError
+from training.command import read_settings
 from training.recipe import Places, Recipe
 from training.recipes import KINDS
 
@@ -41,8 +40,9 @@ class Variant:
 
 def configured(variant: Variant) -> Recipe[Any]:
     """The recipe with the variant's settings."""
-    text = resources.files("training.configs").joinpath(f"{variant.config}.yaml").read_text()
-    settings = yaml.safe_load(text)
+    settings = read_settings(
+        Path(str(resources.files("training.configs"))) / f"{variant.config}.yaml"
+    )
     return KINDS[settings.pop("kind")].model_validate(settings | dict(variant.changes))
 
 
