@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from receiver.viewer.upload.state import (
     new_result,
     with_result,
 )
+from receiver.viewer.upload.tasks import Tasks
 from receiver.viewer.upload.turns import BusyError, Place, Turns
 from shared.errors import LimitError, SidewireError
 from shared.workers import WorkerProcess
@@ -75,8 +76,7 @@ class Studio:
             "results that are made or wait",
             bounds.waiting,
         )
-        #: What is under way, by the ids of picture and result; of a picture itself that one is empty.
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tasks = Tasks()
 
     async def run(self) -> None:
         """Drop what is too old until cancelled."""
@@ -86,10 +86,7 @@ class Studio:
 
     async def close(self) -> None:
         """End what is under way, and delete all pictures."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end_all()
         await asyncio.gather(self._reader.stop(), self._coder.stop())
         self._shelf.clear()
 
@@ -151,7 +148,7 @@ class Studio:
             raise
         entry = self._shelf.add(folder, size)
         leave = partial(self._reader.leave, place)
-        self._begin(entry, "", self._read(entry, place), leave)
+        self._tasks.begin((folder.name, ""), self._read(entry, place), leave)
         return entry.upload
 
     async def _read(self, entry: Entry, place: Place) -> None:
@@ -193,7 +190,7 @@ class Studio:
             GoneError: there is none of that id.
         """
         self.entry(id)
-        await self._end(*(key for key in self._tasks if key[0] == id))
+        await self._tasks.end_all(id)
         self._shelf.drop(id)
 
     # Results
@@ -221,7 +218,7 @@ class Studio:
         result = new_result(result_id, upload, order, place.before)
         entry.put(replace(upload, results=(*upload.results, result)))
         leave = partial(self._coder.leave, place)
-        self._begin(entry, result_id, self._make(entry, result_id, order, place), leave)
+        self._tasks.begin((id, result_id), self._make(entry, result_id, order, place), leave)
         return result
 
     async def _make(self, entry: Entry, id: str, order: Order, place: Place) -> None:
@@ -262,31 +259,6 @@ class Studio:
             raise GoneError("this picture has no such result")
         left = tuple(one for one in entry.upload.results if one.id != result_id)
         entry.put(replace(entry.upload, results=left))
-        await self._end((id, result_id))
+        await self._tasks.end((id, result_id))
         for file in entry.folder.glob(f"{result_id}.*"):
             file.unlink(missing_ok=True)
-
-    # What is under way
-
-    def _begin(
-        self,
-        entry: Entry,
-        result_id: str,
-        work: Coroutine[Any, Any, None],
-        leave: Callable[[], None],
-    ) -> None:
-        key = entry.upload.id, result_id
-        task = asyncio.create_task(work)
-        self._tasks[key] = task
-
-        def over(_: asyncio.Task[None]) -> None:
-            del self._tasks[key]
-            leave()  # the line, also where the task ended before it began
-
-        task.add_done_callback(over)
-
-    async def _end(self, *keys: tuple[str, str]) -> None:
-        tasks = [self._tasks[key] for key in keys if key in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
