@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.commands import actors, bench, compare, demo, evidence, receiving, sending
+from cluster.commands import actors, bench, compare, demo, evidence, page, receiving, sending
 from cluster.commands.completion import codec_names, offered
 from cluster.commands.options import BundleFolder, Json
 from cluster.commands.settings import command_of
@@ -128,8 +128,9 @@ def encode(
             raise typer.BadParameter("give one of --caption and --captioner")
         need("encode", "sender")
         from sender.captioning import captioner_for  # noqa: PLC0415
-        from sender.encode import Wanted, encode_file  # noqa: PLC0415
+        from sender.encode import encode_file  # noqa: PLC0415
         from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
+        from shared.codecs.fitting import Wanted  # noqa: PLC0415
 
         encoder, wanted = load_encoder(codec, bundle), Wanted(quality, size, bpp)
         asked = captioner_for(captioner, encoder.name, isinstance(encoder, ToldEncoder))
@@ -323,6 +324,7 @@ for command, settings in (
     (sending.captions, "sender.settings:CaptionSettings"),
     (receiving.status, "sender.settings:StatusSettings"),
     (demo.demo, "cluster.demo.options:DemoOptions"),
+    (page.page, "receiver.viewer.upload.settings:PageSettings"),
     (bench.bench, "cluster.bench.options:BenchOptions"),
 ):
     app.command(cls=command_of(settings))(command)

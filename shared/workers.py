@@ -2,7 +2,8 @@
 
 What such a process is for, torch above all, is loaded there and never in its parent. Requests come on
 its stdin and answers go to what was its stdout, each a length and a pickle; the first request is the
-function that builds what answers all others. It is a fresh interpreter, as gRPC does not survive a fork.
+function that builds what answers all others. Before an answer may come notes that say how far it is
+(:func:`tell`). It is a fresh interpreter, as gRPC does not survive a fork.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import struct
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from shared.errors import SidewireError
 
-__all__ = ["Builder", "WorkerDiedError", "WorkerProcess", "serve", "stay_with_parent"]
+__all__ = ["Builder", "WorkerDiedError", "WorkerProcess", "serve", "stay_with_parent", "tell"]
 
 #: It finds modules where its parent does, not in the working directory. And this one not through ``-m``,
 #: which would load it a second time under another name.
@@ -42,6 +44,13 @@ Builder = Callable[[], tuple[ReadyT, Callable[[RequestT], AnswerT]]]
 
 class WorkerDiedError(SidewireError):
     """The process is gone, and with it whatever it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A message that is no answer yet."""
+
+    value: object
 
 
 # In the parent
@@ -95,13 +104,18 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
             raise answer
         return answer
 
-    async def ask(self, request: RequestT) -> AnswerT:
+    async def ask(
+        self, request: RequestT, noted: Callable[[Any], None] = lambda _: None
+    ) -> AnswerT:
         """Answer one request. Where this is cancelled, the process is ended.
+
+        Args:
+            noted: is called with what the process tells meanwhile (:func:`tell`).
 
         Raises:
             WorkerDiedError: it ended meanwhile, or took too long and was ended.
         """
-        answer: AnswerT = await self._ask(request, self._timeout)
+        answer: AnswerT = await self._ask(request, self._timeout, noted)
         return answer
 
     async def stop(self) -> None:
@@ -115,10 +129,12 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
                 process.kill()
             await process.wait()
 
-    async def _ask(self, request: object, timeout: float) -> Any:
+    async def _ask(
+        self, request: object, timeout: float, noted: Callable[[Any], None] = lambda _: None
+    ) -> Any:
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(request)
+                return await self._exchange(request, noted)
         except TimeoutError:
             await self.stop()
             raise WorkerDiedError(f"the {self._name} gave no answer in {timeout:g} s") from None
@@ -130,15 +146,19 @@ class WorkerProcess(Generic[ReadyT, RequestT, AnswerT]):
             await self.stop()
             raise
 
-    async def _exchange(self, request: object) -> Any:
+    async def _exchange(self, request: object, noted: Callable[[Any], None]) -> Any:
         assert self._process is not None
         pipe, answers = self._process.stdin, self._process.stdout
         assert pipe is not None
         assert answers is not None
         pipe.write(_packed(request))
         await pipe.drain()
-        (length,) = LENGTH.unpack(await answers.readexactly(LENGTH.size))
-        return pickle.loads(await answers.readexactly(length))
+        while True:
+            (length,) = LENGTH.unpack(await answers.readexactly(LENGTH.size))
+            message = pickle.loads(await answers.readexactly(length))
+            if not isinstance(message, Note):
+                return message
+            noted(message.value)
 
 
 def _packed(message: object) -> bytes:
@@ -147,6 +167,15 @@ def _packed(message: object) -> bytes:
 
 
 # In the process
+
+#: Sends a message to the parent; set where this process is such a one.
+_send: Callable[[object], None] | None = None
+
+
+def tell(value: object) -> None:
+    """Tell whoever waits for the answer how far it is; nobody where this process answers no requests."""
+    if _send is not None:
+        _send(Note(value))
 
 
 def stay_with_parent(parent: int) -> None:
@@ -159,6 +188,7 @@ def stay_with_parent(parent: int) -> None:
 
 def serve() -> None:
     """All that a process does. An error that is not typed ends it, with a traceback on stderr."""
+    global _send  # noqa: PLW0603
     # These reach a terminal's or a service's whole group, and are the parent's to handle: it drains.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -171,6 +201,7 @@ def serve() -> None:
         answers.write(_packed(message))
         answers.flush()
 
+    _send = send
     requests = _requests(sys.stdin.buffer)
     build: Builder[Any, Any, Any] = next(requests)
     try:

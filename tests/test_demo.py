@@ -215,7 +215,7 @@ def test_a_report_that_cannot_be_written_is_one_line() -> None:
 
 def test_the_viewer_keeps_torch_out_of_the_gateway() -> None:
     code = (
-        "import sys, cluster.demo, receiver.viewer.app, receiver.viewer.lab;"
+        "import sys, cluster.demo, receiver.viewer.app, receiver.viewer.lab, receiver.viewer.upload.serve;"
         "print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sender.encode import Wanted
-from shared.codecs.fitting import best_that_fits
+from shared.codecs.fitting import Wanted, best_that_fits
 from shared.codecs.interface import Encoded
 from shared.errors import SizeError
 

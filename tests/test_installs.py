@@ -28,7 +28,7 @@ OTHERS = {"torchvision", "timm"}
 
 COMMANDS = (
     *("encode", "preview", "decode", "inspect", "doctor", "train", "eval", "compare", "reproduce"),
-    *("receive", "send", "captions", "status", "demo", "bench", "decoders"),
+    *("receive", "send", "captions", "status", "demo", "page", "bench", "decoders"),
 )
 
 #: Installed extras, and what they are good for.

@@ -313,6 +313,9 @@ def test_what_the_server_refuses(address: str) -> None:
     assert status == 200
     assert "default-src 'none'" in headers["content-security-policy"]
     assert _ask(address, Host="evil.example")[0] == 400
+    # Each page leads to the other.
+    assert 'href="upload"' in _ask(address)[2]
+    assert 'href="."' in _ask(address + "upload")[2]
     good = {"rate": 1.0, "caption_delay": 1.0, "loss": 0.0, "mismatch": 0.0, "paused": False}
     json_type = {"Content-Type": "application/json"}
     body = json.dumps(good | {"loss": 3}).encode()

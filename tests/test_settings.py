@@ -15,6 +15,7 @@ from cluster.bench.options import BenchOptions
 from cluster.console import errors_in_one_line
 from cluster.demo.options import DemoOptions
 from receiver.settings import ReceiveSettings
+from receiver.viewer.upload.settings import PageSettings
 from sender.settings import CaptionSettings, SendSettings, StatusSettings
 from shared.errors import QualityError, SidewireError, StorageError, WorkLeftError
 from shared.settings import Flag, Setting, Settings, SettingsError
@@ -254,6 +255,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "captions": CaptionSettings,
     "status": StatusSettings,
     "demo": DemoOptions,
+    "page": PageSettings,
     "bench": BenchOptions,
 }
 

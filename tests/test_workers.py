@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import LimitError, SidewireError, UnknownCodecError, reason_of
-from shared.workers import WorkerDiedError, WorkerProcess
+from shared.workers import WorkerDiedError, WorkerProcess, tell
 from tests.processes import existing, started_here
 
 #: Signals that a process sends itself when it is asked by their name.
@@ -30,6 +30,7 @@ def echo(request: bytes) -> bytes:
         os.kill(os.getpid(), SIGNALS[request])
     if request == b"error":
         raise ValueError("an error that nobody expected")
+    tell(len(request))
     print("noise on stdout", flush=True)
     return request
 
@@ -71,6 +72,18 @@ def test_answers_are_those_of_the_requests() -> None:
             assert worker.pid == pid
 
     asyncio.run(scenario())
+
+
+def test_notes_come_before_the_answer() -> None:
+    async def scenario() -> None:
+        async with echoing() as worker:
+            notes: list[int] = []
+            assert await worker.ask(b"three", notes.append) == b"three"
+            assert await worker.ask(b"unheard") == b"unheard"
+            assert notes == [5]
+
+    asyncio.run(scenario())
+    tell("nobody asked this process anything")
 
 
 @pytest.mark.parametrize("request_", [b"SIGKILL", b"error"])

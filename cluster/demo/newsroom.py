@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import itertools
 import random
 import time
@@ -13,14 +12,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from cluster.demo.items import Item
 from cluster.demo.pipe import FeedPipe
 from receiver.viewer.desk import Controls, Desk, Sending
 from receiver.viewer.posts import Origin
 from shared.errors import SidewireError
-from shared.pictures import picture_from_bytes, picture_head, write_atomically
+from shared.pictures import picture_from_bytes, picture_head, quick_png, write_atomically
 
 __all__ = ["ChosenWords", "Newsroom", "choose_words"]
 
@@ -217,9 +214,7 @@ class Newsroom(Desk):
         try:
             ending = SHOWN.get(picture_head(image).format, "")
             if not ending:
-                file = io.BytesIO()
-                Image.fromarray(picture_from_bytes(image)).save(file, "PNG", compress_level=1)
-                image, ending = file.getvalue(), "png"
+                image, ending = quick_png(picture_from_bytes(image)), "png"
             else:
                 picture_from_bytes(image)
         except SidewireError:

@@ -30,12 +30,14 @@ from receiver.observer import Observer, Observers
 from receiver.serve import Addresses, make_pool, receive
 from receiver.settings import ReceiveSettings
 from receiver.sinks.staging import Staging
-from receiver.viewer.app import HOST, create_app, listen
+from receiver.viewer.answers import HOST, listen
+from receiver.viewer.app import create_app
 from receiver.viewer.comparing import comparable
 from receiver.viewer.gallery import GallerySink
 from receiver.viewer.lab import Lab
 from receiver.viewer.posts import Origin, Post
 from receiver.viewer.timeline import Timeline
+from receiver.viewer.upload.studio import Studio
 from receiver.viewer.viewer import Viewer
 from receiver.web import WebServer
 from shared.errors import SidewireError, first_of
@@ -115,6 +117,8 @@ class Demo:
             self._quality = QUALITY
         self._lab = Lab(codec)
         self._pool = pool_of(self._settings)
+        #: Of the page for visitors' own pictures; it starts nothing before somebody opens that.
+        self._studio = Studio(folders.state / "uploads", None, half_the_cores())
         self.viewer = Viewer(
             STREAM,
             folders.gallery,
@@ -168,10 +172,11 @@ class Demo:
             )
         )
         watching = group.create_task(self.viewer.run(comparing=not self._options.headless))
+        sweeping = group.create_task(self._studio.run())
         server = None
         try:
             if not self._options.headless:
-                server = WebServer(create_app(self.viewer))
+                server = WebServer(create_app(self.viewer, self._studio))
                 page = listen(self._options.port)
                 group.create_task(server.serve(sockets=[page]))
                 self._say(
@@ -183,11 +188,13 @@ class Demo:
         finally:
             watching.cancel()
             self._timeline.close()
+            sweeping.cancel()
             if server is not None:
                 server.should_exit = True
             self._stop.set()
             await asyncio.wait([receiving])
             await self._lab.stop()
+            await self._studio.close()
 
     def _observer(self) -> Observer:
         watching = [self._timeline, FramesEnded(self._meter)]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections import OrderedDict
 from functools import cached_property, partial
-
-from PIL import Image
 
 from receiver.viewer.lab import Draw, Fit, Found, Match, Measure, Measured
 from receiver.viewer.rivals import LARGEST
@@ -17,7 +14,7 @@ from shared.codecs.baselines.matching import Match as Matched
 from shared.codecs.baselines.matching import Trials, best_within, least_as_good
 from shared.errors import LimitError
 from shared.metrics import luma, ms_ssim, psnr
-from shared.pictures import Picture, picture_from_bytes
+from shared.pictures import Picture, picture_from_bytes, quick_png
 
 __all__ = ["Bench"]
 
@@ -58,7 +55,7 @@ class Bench:
     def drawn(self, request: Draw) -> bytes:
         """PNG file of a stream."""
         decoder = self._guarded if request.guard else self._unguarded
-        return _png(decoder.decode(request.container, request.caption).picture)
+        return quick_png(decoder.decode(request.container, request.caption).picture)
 
     def fitted(self, request: Fit) -> Found | None:
         """The best in so many bytes."""
@@ -99,11 +96,5 @@ def _found(match: Matched) -> Found:
         bytes=match.bytes,
         quality=match.trial.quality,
         shrink=match.trial.shrink,
-        png=_png(match.picture),
+        png=quick_png(match.picture),
     )
-
-
-def _png(picture: Picture) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=1)
-    return file.getvalue()

@@ -19,7 +19,19 @@ from shared.workers import WorkerProcess
 if TYPE_CHECKING:
     from receiver.viewer.bench import Bench
 
-__all__ = ["Abilities", "Draw", "Fit", "Found", "Lab", "Match", "Measure", "Measured", "build_lab"]
+__all__ = [
+    "NICE",
+    "Abilities",
+    "Draw",
+    "Fit",
+    "Found",
+    "Lab",
+    "Match",
+    "Measure",
+    "Measured",
+    "Refused",
+    "build_lab",
+]
 
 #: It runs beside decoders that somebody waits for.
 NICE = 5

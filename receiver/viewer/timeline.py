@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from receiver.observer import Observer
+from receiver.viewer.news import News
 from receiver.viewer.packets import stream_file
 from receiver.viewer.posts import Origin, Post, new_post, with_end, with_preview
 from receiver.work import End
@@ -16,10 +16,11 @@ from shared.wire.streams import is_of_previews
 __all__ = ["Timeline"]
 
 
-class Timeline(Observer):
+class Timeline(News, Observer):
     """Posts by id, oldest first, and who has not seen which.
 
-    What a page is to be told is computed when it asks, not queued: a slow reader costs no memory.
+    What a page is to be told is computed when it asks, not queued: a slow reader costs no memory. The version
+    rises also with what is told beside the posts.
 
     Args:
         keep: posts at most; the oldest go. None for all.
@@ -34,6 +35,7 @@ class Timeline(Observer):
         forget: Callable[[Post], None] = lambda _: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self.keep = keep
         self._origin = origin
         self._forget = forget
@@ -44,10 +46,6 @@ class Timeline(Observer):
         #: Number below which posts have gone.
         self._oldest = 0
         self._changed: dict[str, int] = {}
-        #: Rises with every change, also of what is told beside the posts.
-        self.version = 0
-        self._news = asyncio.Event()
-        self.closed = False
 
     def ended(self, end: End) -> None:
         """A fact is in the ledger: see :class:`Observer`."""
@@ -129,20 +127,3 @@ class Timeline(Observer):
     def since(self, version: int) -> list[Post]:
         """Posts that have changed after ``version``, oldest first."""
         return [post for id, post in self._posts.items() if self._changed[id] > version]
-
-    def wake(self) -> None:
-        """There is something to tell."""
-        self.version += 1
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-    async def news(self, version: int) -> int:
-        """Wait until something has changed after ``version``, or the end; the version then."""
-        while self.version <= version and not self.closed:
-            await self._news.wait()
-        return self.version
-
-    def close(self) -> None:
-        """Nothing more will come."""
-        self.closed = True
-        self.wake()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.progress import report
+
 __all__ = ["Tile", "tiles"]
 
 
@@ -53,7 +55,15 @@ def _spans(length: int, side: int, halo: int) -> Iterator[tuple[slice, slice]]:
 
 
 def tiles(height: int, width: int, side: int, halo: int) -> Iterator[Tile]:
-    """Cover a grid of ``height x width`` with tiles of at most ``side``; one tile if it fits."""
+    """Cover a grid of ``height x width`` with tiles of at most ``side``; one tile if it fits.
+
+    Each is reported (:mod:`shared.progress`) when the next one is asked for.
+    """
+    across = list(_spans(width, side, halo))
+    count = -(-height // side) * len(across)
+    done = 0
     for window_rows, rows in _spans(height, side, halo):
-        for window_columns, columns in _spans(width, side, halo):
+        for window_columns, columns in across:
             yield Tile(window_rows, window_columns, rows, columns)
+            done += 1
+            report(done, count)

@@ -37,7 +37,7 @@ from shared.pictures.reading import (
     picture_head,
     read_picture,
 )
-from shared.pictures.writing import write_atomically, write_picture
+from shared.pictures.writing import quick_png, write_atomically, write_picture
 
 __all__ = [
     "LARGEST_SIDE",
@@ -48,6 +48,7 @@ __all__ = [
     "check_side",
     "picture_from_bytes",
     "picture_head",
+    "quick_png",
     "read_picture",
     "write_atomically",
     "write_picture",

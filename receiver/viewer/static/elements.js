@@ -13,6 +13,13 @@ sidewire.element = (tag, options = {}, ...children) => {
   return made;
 };
 
+/* Put other buttons in place; the one that has the focus passes it to its successor. */
+sidewire.replaceButtons = (row, made) => {
+  const focused = [...row.children].indexOf(document.activeElement);
+  row.replaceChildren(...made);
+  if (focused >= 0) row.children[focused]?.focus();
+};
+
 sidewire.numbers = {
   bytes: (count) => count < 20000 ? `${count.toLocaleString("en")} B` : `${Math.round(count / 1000).toLocaleString("en")} kB`,
   bpp: (bytes, post) => `${(8 * bytes / (post.width * post.height)).toFixed(bytes < 400 ? 4 : 3)} bpp`,

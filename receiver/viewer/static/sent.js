@@ -117,10 +117,3 @@ sidewire.Sent = class {
         cell(one.psnr, 2), cell(one.ms_ssim, 4)))));
   }
 };
-
-/* Put other buttons in place; the one that has the focus passes it to its successor. */
-sidewire.replaceButtons = (row, made) => {
-  const focused = [...row.children].indexOf(document.activeElement);
-  row.replaceChildren(...made);
-  if (focused >= 0) row.children[focused]?.focus();
-};

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from shared.codecs.baselines.files import FORMATS, PillowFormat, file_of, open_file
 from shared.codecs.baselines.placeholder import enlarged, reduced
 from shared.pictures import Picture
+from shared.progress import report
 
 __all__ = ["Likeness", "Match", "Outcome", "Trial", "Trials", "best_within", "least_as_good"]
 
@@ -68,17 +69,21 @@ class Match:
 
 
 class _Search:
-    """Trials of one picture in one format, each made once."""
+    """Trials of one picture in one format, each made once; files that were written are reported."""
 
     def __init__(self, name: str, original: Picture, like: Likeness, known: Trials) -> None:
         self._format: PillowFormat = next(one for one in FORMATS if one.name == name)
         self._original, self._like, self._known = original, like, known
+        self._written = 0
 
     def _file(self, trial: Trial) -> bytes:
         longest = max(1, -(-max(self._original.shape[:2]) // trial.shrink))
         copy = reduced(self._original, longest)
         options = self._format.options(trial.quality) | IN_HASTE.get(self._format.name, {})
-        return file_of(copy, self._format.format, options)
+        file = file_of(copy, self._format.format, options)
+        self._written += 1
+        report(self._written)
+        return file
 
     def _shown(self, file: bytes) -> Picture:
         height, width = self._original.shape[:2]
