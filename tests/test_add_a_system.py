@@ -21,8 +21,8 @@ from shared.codecs import ToldEncoder, get_codec, load_encoder
 from shared.codecs.loading import load_bundle
 from shared.feed import read_feed
 from shared.pictures import picture_from_bytes, read_picture
-from shared.systems.catalogue import ENVIRONMENT, systems
 from tests.demo_feed import write_demo_feed
+from tests.registered import registered
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "add-a-system.md"
@@ -43,20 +43,22 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator[Path]:
+def toy(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator[Path]:
     """The rows known here and in every process that is started; both systems trained for a few steps."""
     weights = tmp_path_factory.mktemp("toy")
-    patch = pytest.MonkeyPatch()
-    patch.setenv(ENVIRONMENT, "tests.toy_system")
-    patch.setenv("TOY_WEIGHTS", str(weights))
-    # It looks where its weights are when it is imported, which an earlier test may have done.
-    patch.delitem(sys.modules, "tests.toy_system", raising=False)
-    patch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    )
-    systems.cache_clear()
-    get_codec.cache_clear()
-    data = tmp_path_factory.mktemp("data")
+    with registered("tests.toy_system") as patch:
+        patch.setenv("TOY_WEIGHTS", str(weights))
+        # It looks where its weights are when it is imported, which an earlier test may have done.
+        patch.delitem(sys.modules, "tests.toy_system", raising=False)
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+        )
+        _train(weights, feed, tmp_path_factory.mktemp("data"))
+        yield weights
+
+
+def _train(weights: Path, feed: Path, data: Path) -> None:
+    """Both systems, for a few steps."""
     whole = [row for row in read_feed(feed) if row.id != "broken"]
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -78,10 +80,6 @@ def registered(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator
             weights / name,
         )
     _speak_up(weights / "toy")
-    yield weights
-    patch.undo()
-    systems.cache_clear()
-    get_codec.cache_clear()
 
 
 def _speak_up(folder: Path) -> None:

@@ -40,7 +40,7 @@ SELIC_SEMANTICS = (SELIC, Variant("selic-joint", "selic-joint"), SELIC_NONE)
 #: The ablation of TACO: the loss without its image-text parts, and the adapter told nothing.
 TACO_PARTS = (
     TACO,
-    Variant("taco-no-joint-loss", "taco", {"shares": {"features": 1.0}}),
+    Variant("taco-no-joint-loss", "taco", {"shares": {"features": 1.0}, "start": ""}),
     TACO_NONE,
 )
 

@@ -1,0 +1,28 @@
+"""Systems of other modules than the catalogue, known for a while: here and in every process that is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shared.codecs import get_codec
+from shared.systems.catalogue import ENVIRONMENT, systems
+
+__all__ = ["registered"]
+
+
+@contextmanager
+def registered(module: str) -> Iterator[pytest.MonkeyPatch]:
+    """Within, the rows of ``module`` are systems; what else is patched by what this gives is undone with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT, module)
+        systems.cache_clear()
+        get_codec.cache_clear()
+        try:
+            yield patch
+        finally:
+            patch.undo()
+            systems.cache_clear()
+            get_codec.cache_clear()
