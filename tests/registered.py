@@ -1,4 +1,4 @@
-"""Systems of other modules than the catalogue, known for a while: here and in every process that is started."""
+"""Systems of other modules than the catalogue, known for a while, also in processes that are started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["registered"]
 
 @contextmanager
 def registered(module: str) -> Iterator[pytest.MonkeyPatch]:
-    """Within, the rows of ``module`` are systems; what else is patched by what this gives is undone with it."""
+    """Within, the rows of ``module`` are systems; what this gives patches more, and undoes it at the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, module)
         systems.cache_clear()
