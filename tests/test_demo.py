@@ -179,10 +179,9 @@ def test_the_report_opens_from_disk(browser: Browser, report: Path) -> None:
     assert all(url.startswith(report.as_uri()) for url in watched.asked)
 
 
-def test_shipped_feed_with_captions_that_are_lost(tmp_path: Path) -> None:
-    said = demo("--limit", 1, "--loss", 1, "--report", tmp_path / "report", "--json")
-    found = json.loads(said.stdout)
-    assert found == json.loads((tmp_path / "report" / "report.json").read_text())
+def test_shipped_feed_with_captions_that_are_lost() -> None:
+    found = json.loads(demo("--limit", 1, "--loss", 1, "--json").stdout)
+    assert set(found) == REPORT_KEYS
     assert (found["frames_sent"], found["frames_decoded"], found["lost"]) == (1, 1, 0)
     assert (found["captions_sent"], found["captions_joined"]) == (0, 0)
     assert found["dispositions"] == {"DECODED_NO_TEXT": 1}

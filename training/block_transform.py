@@ -15,8 +15,9 @@ from training.examples import Examples
 
 __all__ = ["start_as_block_transform"]
 
-#: Pictures whose patches start the linear paths, drawn as an impossible step's.
-PICTURES, STEP = 1000, 2**40
+#: Pictures whose patches start the linear paths, drawn as an impossible step's; fewer of large ones, as more
+#: patches than these say no more of 768 components.
+PICTURES, PATCHES, STEP = 1000, 64_000, 2**40
 
 
 @torch.no_grad()
@@ -38,7 +39,9 @@ def start_as_block_transform(
     assert isinstance(latent, Hyperprior)
     assert isinstance(g_a, Analysis)
     assert isinstance(g_s, Synthesis)
-    x = examples.batch(seed, STEP, PICTURES, side).x
+    height, width = examples.batch(seed, STEP, 1, side).x.shape[2:]
+    enough = -(-PATCHES // ((height // Y_STRIDE) * (width // Y_STRIDE)))
+    x = examples.batch(seed, STEP, min(PICTURES, enough), side).x
     x = x[..., : x.shape[2] // Y_STRIDE * Y_STRIDE, : x.shape[3] // Y_STRIDE * Y_STRIDE]
     patches = F.pixel_unshuffle(x - 0.5, Y_STRIDE).permute(0, 2, 3, 1).flatten(0, 2)
     _, vectors = torch.linalg.eigh(patches.double().T @ patches.double())
