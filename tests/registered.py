@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ __all__ = ["registered"]
 @contextmanager
 def registered(module: str) -> Iterator[pytest.MonkeyPatch]:
     """Within, the rows of ``module`` are systems; what this gives patches more, and undoes it at the end."""
+    # It may look at its surroundings when it is imported, and the next ones are others.
+    sys.modules.pop(module, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, module)
         systems.cache_clear()
@@ -24,5 +27,6 @@ def registered(module: str) -> Iterator[pytest.MonkeyPatch]:
             yield patch
         finally:
             patch.undo()
+            sys.modules.pop(module, None)
             systems.cache_clear()
             get_codec.cache_clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator[Path]:
     weights = tmp_path_factory.mktemp("toy")
     with registered("tests.toy_system") as patch:
         patch.setenv("TOY_WEIGHTS", str(weights))
-        # It looks where its weights are when it is imported, which an earlier test may have done.
-        patch.delitem(sys.modules, "tests.toy_system", raising=False)
         patch.setenv(
             "PYTHONPATH", os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
         )

@@ -38,9 +38,10 @@ from shared.codecs.loading import get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import read_feed
 from shared.pictures import picture_from_bytes, read_picture
-from shared.systems.catalogue import ENVIRONMENT, systems
+from shared.systems.catalogue import systems
 from tests.browser import Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE
+from tests.registered import registered
 
 __all__ = ["browser"]
 
@@ -209,14 +210,10 @@ def test_a_measure_without_figures_is_an_empty_panel(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toys() -> Iterator[None]:
     """The made-up system whose encoder is told, in the catalogue without its weights."""
-    monkeypatch.setenv(ENVIRONMENT, "tests.toy_system")
-    systems.cache_clear()
-    yield
-    monkeypatch.undo()
-    systems.cache_clear()
-    get_codec.cache_clear()
+    with registered("tests.toy_system"):
+        yield
 
 
 @pytest.mark.usefixtures("toys")

@@ -173,7 +173,7 @@ class Demo:
         )
         watching = group.create_task(self.viewer.run(comparing=not self._options.headless))
         sweeping = group.create_task(self._studio.run())
-        server = None
+        server = starting = None
         try:
             if not self._options.headless:
                 server = WebServer(create_app(self.viewer, self._studio))
@@ -182,7 +182,7 @@ class Demo:
                 self._say(
                     f"The page is at http://{HOST}:{page.getsockname()[1]}/ - Ctrl-C ends it."
                 )
-            group.create_task(self._start_lab())
+            starting = group.create_task(self._start_lab())
             await self._replay(await self._ready)
             return await self._finish()
         finally:
@@ -193,6 +193,8 @@ class Demo:
                 server.should_exit = True
             self._stop.set()
             await asyncio.wait([receiving])
+            if starting is not None:
+                starting.cancel()  # or the end of a lab that still starts would be the demo's error
             await self._lab.stop()
             await self._studio.close()
 
