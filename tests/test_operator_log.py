@@ -75,13 +75,14 @@ def running(folder: Path, *words: object) -> Iterator[Running]:
 
 def test_it_says_what_it_does_while_it_starts(tmp_path: Path) -> None:
     with running(tmp_path) as receiver:
+        # What is said comes through a pipe, and may come after the address on standard output.
+        place = f"listening for pictures on {receiver.images} and captions on {receiver.captions}"
+        receiver.says(re.escape(f"{place}, in plaintext"))
         text = "\n".join(receiver.lines)
         assert f"ledger {tmp_path}/state/ledger.sqlite knows 0 streams" in text
         assert f"pictures go to sink folder {tmp_path}/sink" in text
         assert re.search(r"starting \d+ decoders", text)
         assert re.search(r"(\d+) of \1 decoders are ready", text)
-        place = f"listening for pictures on {receiver.images} and captions on {receiver.captions}"
-        assert f"{place}, in plaintext" in text
 
 
 def test_sighup_is_no_end_where_there_is_nothing_to_read_again(tmp_path: Path) -> None:
@@ -130,15 +131,13 @@ def test_each_kind_of_bad_connection_has_its_line_and_a_flood_has_no_more(
         r"refused \(token\): call: UNAUTHENTICATED": ClientSecurity.load(keys.ca, *own, "guess"),
     }
     with running(tmp_path, *tls, "--tokens", tmp_path / "tokens.yaml") as receiver:
-        assert "over TLS with client certificates, 1 sender and 0 operator tokens" in "\n".join(
-            receiver.lines
-        )
+        receiver.says("over TLS with client certificates, 1 sender and 0 operator tokens")
         for said, client in clients.items():
             asyncio.run(knock(receiver.images, client, times=1))
             receiver.says(said)
         lines = len(receiver.lines)
         for client in clients.values():
-            asyncio.run(knock(receiver.images, client, times=20))
+            asyncio.run(knock(receiver.images, client, times=5))
         assert len(receiver.lines) == lines
     assert not [line for line in receiver.lines if "ssl_transport_security" in line]
 
