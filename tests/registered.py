@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from shared.codecs import get_codec
 from shared.systems.catalogue import ENVIRONMENT, systems
 
 __all__ = ["registered"]
+
+ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -21,6 +25,7 @@ def registered(module: str) -> Iterator[pytest.MonkeyPatch]:
     sys.modules.pop(module, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, module)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
         systems.cache_clear()
         get_codec.cache_clear()
         try:

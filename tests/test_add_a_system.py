@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,9 +46,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory, feed: Path) -> Iterator[Path]:
     weights = tmp_path_factory.mktemp("toy")
     with registered("tests.toy_system") as patch:
         patch.setenv("TOY_WEIGHTS", str(weights))
-        patch.setenv(
-            "PYTHONPATH", os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-        )
         _train(weights, feed, tmp_path_factory.mktemp("data"))
         yield weights
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import pytest
 import torch
 
 from shared.bundle import Manifest, identity, save_bundle
@@ -18,7 +16,8 @@ from shared.codecs.parts import Parts
 from shared.latents.hyperprior import Hyperprior, HyperpriorSize
 from shared.networks.ssa import SemanticSpatialBlock
 from shared.networks.transforms import Analysis, Synthesis
-from shared.systems.catalogue import ENVIRONMENT, System, TextPlacement, systems
+from shared.systems.catalogue import System, TextPlacement
+from tests.registered import registered as known
 
 __all__ = ["NAME", "registered"]
 
@@ -63,12 +62,7 @@ def _make(folder: Path) -> None:
 @contextmanager
 def registered(folder: Path) -> Iterator[Path]:
     """The system, known here and in every process that is started meanwhile; its bundle."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ENVIRONMENT, __name__)
+    with known(__name__) as patch:
         patch.setenv(FOLDER, str(folder))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        patch.setattr(f"{__name__}.SYSTEMS", (replace(SYSTEMS[0], bundle=str(folder)),))
-        systems.cache_clear()
         _make(folder)
         yield folder
-    systems.cache_clear()
