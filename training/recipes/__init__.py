@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.recipe import Recipe
+from training.recipes.describer import DescriberRecipe
 from training.recipes.generator import GeneratorRecipe
 from training.recipes.matcher import MatcherRecipe
 from training.recipes.peer import PeerRecipe
@@ -17,4 +18,5 @@ KINDS: dict[str, type[Recipe[Any]]] = {
     "generator": GeneratorRecipe,
     "matcher": MatcherRecipe,
     "peer": PeerRecipe,
+    "describer": DescriberRecipe,
 }
