@@ -38,11 +38,10 @@ def halves() -> Picture:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def test_the_shipped_matcher_tells_grass_from_sky(matcher: MatcherGrounder) -> None:
-    grass, sky = matcher.ground(halves(), ["green grass", "blue sky"])
-    assert grass.shape == sky.shape == (12, 16)
+def test_the_shipped_matcher_finds_grass(matcher: MatcherGrounder) -> None:
+    (grass,) = matcher.ground(halves(), ["green grass"])
+    assert grass.shape == (12, 16)
     assert grass[6:].mean() > grass[:6].mean() + 0.3
-    assert sky[:6].mean() > sky[6:].mean() + 0.3
 
 
 def test_maps_are_items_maps_whatever_the_picture(matcher: MatcherGrounder) -> None:

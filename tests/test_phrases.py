@@ -18,7 +18,10 @@ from training.context_counts import count_contexts
 from training.phrases import count
 
 #: Of DOG on four bytes, by the tables of CAPTIONS.
-GOLDEN = ""
+GOLDEN = (
+    "a151980bd6ce9ecfa5321ca0ae5f9a9ed5c149341edb84052722eca1b3e643690b78c3c55fbfd74f"
+    "16ce37a7d7e58809"
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,7 +97,7 @@ def test_smooth_maps_take_a_fraction_of_their_places() -> None:
     noise = np.random.default_rng(1).random((16, 16)) < 0.5
     assert cost(blob(16, 16, 4, 4, 8)) < 64
     assert cost(np.zeros((16, 16), np.bool_)) < 24
-    assert 230 < cost(noise) < 340
+    assert 256 < cost(noise) < 400
 
 
 def test_tellings_have_their_own_symbols() -> None:
@@ -122,7 +125,9 @@ def test_payloads_that_are_none_are_refused() -> None:
 def test_tables_that_do_not_fit_each_other_are_refused() -> None:
     tables = count(CAPTIONS)
     with pytest.raises(ValueError, match="vocabulary"):
-        TellingCoder.from_tensors(tables | {"words": torch.tensor(list(b"a\nb"), dtype=torch.uint8)})
+        TellingCoder.from_tensors(
+            tables | {"words": torch.tensor(list(b"a\nb"), dtype=torch.uint8)}
+        )
     with pytest.raises(ValueError, match="damaged"):
         TellingCoder.from_tensors(tables | {"phrase-rests-1": tables["phrase-rests-1"][:-1]})
 

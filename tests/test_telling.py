@@ -32,11 +32,19 @@ NOUNS = nouns_of(CAPTIONS)
         (lambda: Item(""), "telling's name is empty, must be one word at least"),
         (lambda: Item("a very big dog"), "telling's name is 4 words, must be at most 3"),
         (lambda: Item("dog", "a " * 10 + "a"), "telling's detail is 11 words, must be at most 10"),
-        (lambda: Item("dog", "", np.zeros((7, 16), np.bool_)), "map is 7x16, must be sides 8 to 16"),
-        (lambda: Item("dog", "", np.zeros((8, 17), np.bool_)), "map is 8x17, must be sides 8 to 16"),
+        (
+            lambda: Item("dog", "", np.zeros((7, 16), np.bool_)),
+            "map is 7x16, must be sides 8 to 16",
+        ),
+        (
+            lambda: Item("dog", "", np.zeros((8, 17), np.bool_)),
+            "map is 8x17, must be sides 8 to 16",
+        ),
         (lambda: Item("dog", "", np.zeros((8, 8), np.uint8)), "map is uint8 of 2 dimensions"),
         (
-            lambda: Telling("", (Item("a", "", blob(8, 8, 0, 0, 1)), Item("b", "", DOG.items[0].map))),
+            lambda: Telling(
+                "", (Item("a", "", blob(8, 8, 0, 0, 1)), Item("b", "", DOG.items[0].map))
+            ),
             "maps of 8x8 and 11x16, must be maps of one shape",
         ),
     ],

@@ -12,8 +12,8 @@ __all__ = ["nouns_of"]
 
 #: Times that a word must be seen as a noun.
 LEAST_TIMES = 3
-#: Of each pass: words from the determiner to the noun at most, and times as a noun among all at least. What is
-#: next to a determiner is told with certainty, however rarely it stands there alone.
+#: Of each pass: words from the determiner to the noun at most, and times as a noun among all at least. What
+#: is next to a determiner is told with certainty, however rarely it stands there alone.
 PASSES = ((1, 0.06), (2, 0.2), (3, 0.2))
 #: What stands between adjectives, too.
 JOINING = frozenset({"and", "or", ",", "-"})
@@ -40,7 +40,9 @@ def _ends(word: str, following: str) -> bool:
     return parts_chunks(word) or word.endswith("ing")
 
 
-def _pass(said: Sequence[Sequence[str]], known: Collection[str], reach: int, share: float) -> set[str]:
+def _pass(
+    said: Sequence[Sequence[str]], known: Collection[str], reach: int, share: float
+) -> set[str]:
     times, as_noun = Counter[str](), Counter[str]()
     for words in said:
         behind = reach

@@ -2,7 +2,8 @@
 
 Li et al. (MISC, eq. 2-4) take this from CLIP Surgery (Li et al. 2023). Our reading: a place's features lose
 what an empty picture has there, and its similarity to a name loses the mean similarity to a few usual names,
-which is what the place answers to anything. What is left is standardised and cut in two by Otsu's threshold.
+which is what the place answers to anything. What is left is standardised, smoothed, as a ragged outline costs
+bits and tells nothing, and cut in two by Otsu's threshold.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ USUAL = (
 )
 #: Places of the matcher's finer map, each so many pixels wide, and scales that are averaged.
 STRIDE, SCALES = 16, (0.5, 1.0, 1.5)
+#: Times that each place becomes the mean of it and its neighbours.
+SMOOTHINGS = 2
 
 
 def map_shape(height: int, width: int) -> tuple[int, int]:
@@ -83,13 +86,19 @@ class SurgeryGrounder(Grounder):
         # One query for all names: what a place answers to each, less what it answers to any.
         queries = self._words(names) - self._usual.mean(0)
         answers = [_standard(torch.einsum("nd,dhw->nhw", queries, view)) for view in views]
-        return [_marked(one) for one in torch.stack(answers).mean(0)]
+        return [_marked(one) for one in _smoothed(torch.stack(answers).mean(0))]
 
 
 def _standard(answers: Tensor) -> Tensor:
     mean = answers.mean((1, 2), keepdim=True)
     spread = (answers - mean).square().mean((1, 2), keepdim=True).sqrt()
     return (answers - mean) / spread.clamp(min=1e-6)
+
+
+def _smoothed(answers: Tensor) -> Tensor:
+    for _ in range(SMOOTHINGS):
+        answers = F.avg_pool2d(answers[None], 3, 1, 1, count_include_pad=False)[0]
+    return answers
 
 
 def _marked(answers: Tensor) -> ItemMap:
