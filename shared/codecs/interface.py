@@ -27,6 +27,7 @@ __all__ = [
     "Encoder",
     "Insight",
     "StreamDecoder",
+    "StreamEncoder",
     "TextPlacement",
     "ToldEncoder",
     "encode",
@@ -141,6 +142,20 @@ class ToldEncoder(Levelled):
             QualityError: ``quality`` is none of ``qualities``.
             PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         """
+
+
+class StreamEncoder(Levelled):
+    """A half that writes containers.
+
+    Attributes:
+        stream: the name of the streams that it writes.
+        model_id: in their headers.
+        tellings: it is told captions, and whole tellings as JSON, too.
+    """
+
+    stream: str
+    model_id: bytes
+    tellings = False
 
 
 AnyEncoder = Encoder | ToldEncoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.recipe import Recipe
+from training.recipes.flow import FlowRecipe
 from training.recipes.generator import GeneratorRecipe
 from training.recipes.matcher import MatcherRecipe
 from training.recipes.peer import PeerRecipe
@@ -15,6 +16,7 @@ __all__ = ["KINDS"]
 KINDS: dict[str, type[Recipe[Any]]] = {
     "rate-distortion": RateDistortion,
     "generator": GeneratorRecipe,
+    "flow": FlowRecipe,
     "matcher": MatcherRecipe,
     "peer": PeerRecipe,
 }
