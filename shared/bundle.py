@@ -2,8 +2,8 @@
 
 Tensors are named ``section.parameter``. There is one kind for systems, whatever half of one they hold, one
 for matchers and one for describers. What decides the meaning of symbols is the stream's *identity*: a hash
-over those sections stands as the model id in every container, and another id is refused. A bundle without such
-sections names the stream whose symbols it reads; analysis and synthesis may change under one id.
+over those sections stands as the model id in every container, and another id is refused. A bundle without
+such sections names the stream whose symbols it reads; analysis and synthesis may change under one id.
 """
 
 from __future__ import annotations
