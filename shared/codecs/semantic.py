@@ -348,7 +348,8 @@ class SemanticDecoder(StreamDecoder):
         for blob in blobs:
             try:
                 opened = self.open(blob)
-                outcomes.append(Decoded(self.painted(opened), opened.crc32c))
+                picture = self.painted(opened)
+                outcomes.append(Decoded(picture, opened.crc32c, telling=opened.telling))
             except SidewireError as error:
                 outcomes.append(error)
         return outcomes
