@@ -21,7 +21,7 @@ from shared.telling.describer import CaptionedDescriber, SmallDescriber
 from shared.telling.speaking import sentence_of, speak
 from shared.telling.telling import Item
 from training.command import read_recipe
-from training.described import Captioned, Described, vocabulary_of
+from training.described import Captioned, DescribedPictures, vocabulary_of
 from training.describing import Describing, DescribingSettings
 from training.recipes.describer import DescriberRecipe
 from training.said import nats_a_word
@@ -43,7 +43,7 @@ def small() -> SmallDescriber:
     return SmallDescriber()
 
 
-def described() -> tuple[Described, list[str]]:
+def described() -> tuple[DescribedPictures, list[str]]:
     """Plain pictures and what is said of them, as a run sees them."""
     matcher, _ = load_matcher(shipped_bundle("features"))
     captions = [[f"A {name} wall."] * 5 for name in COLOURS]
@@ -51,7 +51,7 @@ def described() -> tuple[Described, list[str]]:
     squares = pixels[:, :, None, None].expand(-1, -1, 112, 112).contiguous()
     vocabulary = vocabulary_of([own[0] for own in captions], 1)
     captioned = Captioned(squares, captions, "")
-    return Described.of(captioned, matcher, vocabulary, TINY.longest), vocabulary
+    return DescribedPictures.of(captioned, matcher, vocabulary, TINY.longest), vocabulary
 
 
 def manifest(size: DescriberSize) -> DescriberManifest:

@@ -21,7 +21,7 @@ from training.contrast import squares
 from training.data import decoded
 from training.phrases import written_as_usual
 
-__all__ = ["Captioned", "Described", "vocabulary_of"]
+__all__ = ["Captioned", "DescribedPictures", "vocabulary_of"]
 
 #: Pictures that the matcher sees at a time.
 CHUNK = 128
@@ -87,7 +87,7 @@ def vocabulary_of(captions: Sequence[str], least: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Described:
+class DescribedPictures:
     """What a step draws from.
 
     Attributes:
@@ -107,7 +107,7 @@ class Described:
         matcher: Matcher,
         vocabulary: Sequence[str],
         longest: int,
-    ) -> Described:
+    ) -> DescribedPictures:
         """Pictures seen once, and captions of at most ``longest`` words with their end."""
         numbers = {word: UNKNOWN + 1 + index for index, word in enumerate(vocabulary)}
         words = torch.zeros(len(captioned.captions), CAPTIONS, longest + 1, dtype=torch.int64)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.networks.describer import BEGIN, UNKNOWN, DescriberNetwork, DescriberSize, Seen
-from training.described import Described
+from training.described import DescribedPictures
 from training.muon import Muon
 from training.run import Learner, Move, Phase, Run, rise_and_fall
 
@@ -54,7 +54,9 @@ class Describing(Run[DescribingStep]):
         data: what it learns from.
     """
 
-    def __init__(self, settings: DescribingSettings, size: DescriberSize, data: Described) -> None:
+    def __init__(
+        self, settings: DescribingSettings, size: DescriberSize, data: DescribedPictures
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.data = settings, data
         self.model = DescriberNetwork(size)

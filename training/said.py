@@ -14,7 +14,7 @@ from shared.networks.describer import BEGIN, UNKNOWN, DescriberNetwork
 from shared.telling.speaking import sentence_of, speak
 from shared.telling.tokens import pieces
 from shared.text.registry import get_text_encoder
-from training.described import Described
+from training.described import DescribedPictures
 
 __all__ = ["nats_a_word", "said_of"]
 
@@ -23,7 +23,7 @@ CHUNK = 32
 
 
 @torch.inference_mode()
-def nats_a_word(network: DescriberNetwork, data: Described) -> float:
+def nats_a_word(network: DescriberNetwork, data: DescribedPictures) -> float:
     """Mean cross-entropy of the next word of people's captions, without words that it does not know."""
     network.eval()
     total, count = 0.0, 0
@@ -43,7 +43,7 @@ def nats_a_word(network: DescriberNetwork, data: Described) -> float:
 
 def said_of(
     network: DescriberNetwork,
-    data: Described,
+    data: DescribedPictures,
     captions: Sequence[Sequence[str]],
     vocabulary: Sequence[str],
     text_encoder: str,

@@ -150,11 +150,6 @@ class Phrases:
         self._code_symbol(channel, kind, memory, context, END)
         return text
 
-    def symbols_of(self, text: str) -> list[int]:
-        """The bytes of a text and their number before them: what a checksum reads."""
-        octets = text.encode()
-        return [len(octets), *octets]
-
     def _units(self, text: str, kind: TextKind, spelled: Sequence[str]) -> list[_Unit]:
         """A text's pieces with the symbols that say them, given what was spelled before."""
         known = [*spelled]

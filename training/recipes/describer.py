@@ -15,7 +15,7 @@ from shared.bundle import DescriberManifest, shipped_bundle
 from shared.describer_bundle import save_describer
 from shared.matcher_bundle import load_matcher
 from shared.networks.describer import UNKNOWN, DescriberSize
-from training.described import Captioned, Described, vocabulary_of
+from training.described import Captioned, DescribedPictures, vocabulary_of
 from training.describing import Describing, DescribingSettings
 from training.lexicon import nouns_of
 from training.recipe import Places, Recipe, provenance
@@ -99,7 +99,7 @@ class Data:
         return self._read(self._recipe.validation, self._recipe.watched)
 
     @cached_property
-    def validation(self) -> Described:
+    def validation(self) -> DescribedPictures:
         """The same as it is seen."""
         return self._seen(self.held_out)
 
@@ -107,5 +107,5 @@ class Data:
         side, places = self._matcher.size.side, self._places
         return Captioned.load(places.data, pattern, side, places.workers, most)
 
-    def _seen(self, captioned: Captioned) -> Described:
-        return Described.of(captioned, self._matcher, self.vocabulary, self.size.longest)
+    def _seen(self, captioned: Captioned) -> DescribedPictures:
+        return DescribedPictures.of(captioned, self._matcher, self.vocabulary, self.size.longest)
