@@ -13,9 +13,7 @@ from pydantic import BaseModel
 
 from cluster.console import print_result
 from shared.bundle import MANIFEST_NAME, Manifest, read_bundle, shipped_bundle
-from shared.codecs import codec_names
-from shared.codecs.loading import load_bundle, load_parts
-from shared.codecs.parts import DECODER, ENCODER
+from shared.codecs import codec_names, load_decoder, load_encoder
 from shared.errors import SidewireError
 from shared.networks.precision import default_device, default_precision
 from shared.version import VERSION
@@ -88,7 +86,8 @@ def _weights(folder: Path) -> Weights:
     try:
         bundle = read_bundle(folder)
         if isinstance(bundle.manifest, Manifest):
-            load_parts(load_bundle(folder), ENCODER, DECODER)
+            load_encoder("", folder)
+            load_decoder("", folder)
     except SidewireError as error:
         return Weights(
             name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)

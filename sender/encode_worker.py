@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sender.captioning import captioner_for, told_of
+from sender.captioning import Told, captioner_for, told_of
 from shared.captioner import Captioner
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
@@ -53,11 +53,13 @@ class EncoderTerms:
         stream: name of the streams that it writes.
         model_id: of those, whole: a short container does not tell it.
         told: it reads captions.
+        tellings: it reads whole tellings, too, see :mod:`shared.telling.telling`.
     """
 
     stream: str
     model_id: bytes
     told: bool
+    tellings: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,12 @@ def build_encoder(
     """
     import torch  # noqa: PLC0415
 
-    from shared.codecs import ToldEncoder, load_encoder  # noqa: PLC0415
-    from shared.codecs.halves import LatentEncoder  # noqa: PLC0415
+    from shared.codecs import StreamEncoder, ToldEncoder, load_encoder  # noqa: PLC0415
+    from shared.codecs.preview import previewer  # noqa: PLC0415
 
     torch.set_num_threads(settings.threads)
     encoder = load_encoder(settings.codec, settings.bundle)
-    if not isinstance(encoder, LatentEncoder):
+    if not isinstance(encoder, StreamEncoder):
         raise UnknownCodecError(
             f"codec {encoder.name!r} writes files of its own format, not containers:"
             f" choose one of {', '.join(systems())}"
@@ -111,20 +113,35 @@ def build_encoder(
     encoder.check_quality(quality)
     told = isinstance(encoder, ToldEncoder) and settings.preview_bytes is None
     captioner = captioner_for(settings.captioner, encoder.name, told)
-    terms = EncoderTerms(encoder.terms.stream, encoder.terms.model_id, told)
     if settings.preview_bytes is not None:
-        return terms, partial(_answer, partial(_preview, encoder, settings.preview_bytes))
+        small = previewer(encoder)
+        terms = EncoderTerms(small.stream, small.model_id, told=False, tellings=False)
+        return terms, partial(_answer, partial(_preview, small, settings.preview_bytes))
+    terms = EncoderTerms(encoder.stream, encoder.model_id, told, encoder.tellings)
     return terms, partial(_answer, partial(_whole, encoder, quality, captioner))
 
 
 def _whole(
     encoder: AnyEncoder, quality: int, captioner: Captioner | None, task: EncodeTask
 ) -> Made:
-    from shared.codecs import encode  # noqa: PLC0415
+    from shared.codecs import StreamEncoder, encode  # noqa: PLC0415
 
     picture = picture_from_bytes(task.image)
     told = told_of(picture, task.caption, captioner)
+    if isinstance(encoder, StreamEncoder) and encoder.tellings:
+        told = understood(told)
     return Made(encode(encoder, picture, quality, told.caption).blob, told.warning)
+
+
+def understood(told: Told) -> Told:
+    """The same for an encoder of tellings; nothing where it is none, as no words cost a picture."""
+    from shared.telling.telling import Telling, TellingError  # noqa: PLC0415
+
+    try:
+        Telling.of_text(told.caption)
+    except TellingError as error:
+        return Told(None, str(error))
+    return told
 
 
 def _preview(encoder: LatentEncoder, limit: int, task: EncodeTask) -> Made:

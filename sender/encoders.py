@@ -85,6 +85,10 @@ class Encoders(Protocol):
     def told(self) -> bool:
         """Whether it reads captions; known after :meth:`start`."""
 
+    @property
+    def tellings(self) -> bool:
+        """Whether it reads whole tellings where a feed has them; known after :meth:`start`."""
+
     async def start(self) -> None:
         """Get ready to encode.
 
@@ -149,7 +153,7 @@ class EncoderPool:
         self._codec = codec
         self._ahead = ahead
         self._codec_id: CodecId | None = None
-        self._told = False
+        self._told = self._tellings = False
 
     @property
     def codec_id(self) -> CodecId | None:
@@ -161,6 +165,11 @@ class EncoderPool:
         """See :class:`Encoders`."""
         return self._told
 
+    @property
+    def tellings(self) -> bool:
+        """See :class:`Encoders`."""
+        return self._tellings
+
     async def start(self) -> None:
         """See :class:`Encoders`."""
         try:
@@ -171,7 +180,7 @@ class EncoderPool:
         self._codec_id = CodecId(
             name=terms.stream, bitstream_version=BITSTREAM_VERSION, model_id=terms.model_id
         )
-        self._told = terms.told
+        self._told, self._tellings = terms.told, terms.tellings
         for process in self._processes:
             self._idle.put_nowait(process)
 
@@ -238,7 +247,7 @@ class SealedPool:
 
     #: Not known without reading a container, and each may be of another codec.
     codec_id: CodecId | None = None
-    told = False
+    told = tellings = False
 
     def __init__(self, ahead: int) -> None:
         _check_at_least_one(ahead=ahead)

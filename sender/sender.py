@@ -172,7 +172,13 @@ class Sender:
         settings = self._settings
         start = self._journal.place().next_seq
         told = settings.caption_which if self._encoders.told else None
-        pictures = read_pictures(settings.feed, start=start, repeat=settings.repeat, told=told)
+        pictures = read_pictures(
+            settings.feed,
+            start=start,
+            repeat=settings.repeat,
+            told=told,
+            tellings=self._encoders.tellings,
+        )
         if told is not None:
             pictures = _watched(pictures, settings.captioner is not None)
         loop = asyncio.get_running_loop()

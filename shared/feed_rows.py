@@ -40,7 +40,10 @@ LISTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
 class FeedRow:
     """One picture of a feed; ``image`` is encoded, and empty where the feed holds a null.
 
-    ``captions``, ``source`` and ``licence`` are also empty where their column was not chosen.
+    All but the first two are also empty where their column was not chosen.
+
+    Attributes:
+        telling: a description with items and places (:meth:`shared.telling.telling.Telling.of_text`).
     """
 
     id: str
@@ -48,6 +51,7 @@ class FeedRow:
     captions: tuple[str, ...]
     source: str
     licence: str
+    telling: str = ""
 
 
 def with_raw_captions(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -77,6 +81,7 @@ def batch_rows(place: Path | str, batch: pa.RecordBatch) -> Iterator[FeedRow]:
             captions=tuple(_decoded(raw, f"{place}: of {name!r}")),
             source=values.get("source") or "",
             licence=values.get("licence") or "",
+            telling=values.get("telling") or "",
         )
 
 

@@ -102,12 +102,13 @@ COLUMNS = (
     replace(CAPTIONS, name=CAPTIONS_IF_ANY, required=False),
     Column("source", "string", _is_string, required=False),
     Column("licence", "string", _is_string, required=False),
+    Column("telling", "string", _is_string, required=False),
 )
 ALL_COLUMNS = ("id", "image", "captions", "source", "licence")
 #: What a sender of pictures reads, what one whose encoder reads captions does, and what a publisher of
 #: captions does (``image`` names the picture).
 PICTURE_COLUMNS = ("id", "image")
-TOLD_COLUMNS = ("id", "image", CAPTIONS_IF_ANY)
+TOLD_COLUMNS = ("id", "image", CAPTIONS_IF_ANY, "telling")
 CAPTION_COLUMNS = ("id", "image", "captions")
 
 

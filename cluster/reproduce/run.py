@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cluster.console import progress_bars
 from cluster.records import plain
-from cluster.reproduce import blocks, encoders, previews, ssa, text_prior, tgic
+from cluster.reproduce import blocks, encoders, misc, previews, ssa, text_prior, tgic
 from cluster.reproduce.evidence import Evidence, Request
 from cluster.reproduce.tables import Section, markdown
 from shared.errors import SidewireError
@@ -24,6 +24,7 @@ EVIDENCE: dict[str, Evidence] = {
     **ssa.EVIDENCE,
     **encoders.EVIDENCE,
     **tgic.EVIDENCE,
+    **misc.EVIDENCE,
     **text_prior.EVIDENCE,
     **previews.EVIDENCE,
     **blocks.EVIDENCE,

@@ -77,13 +77,19 @@ def count_rows(feed: str) -> int:
 
 
 def read_pictures(
-    feed: str, *, start: int = 0, repeat: int = 1, told: int | None = None
+    feed: str,
+    *,
+    start: int = 0,
+    repeat: int = 1,
+    told: int | None = None,
+    tellings: bool = False,
 ) -> Iterator[SourcePicture]:
     """The pictures of a feed, from number ``start`` on, the feed read ``repeat`` times (0: for ever).
 
     Args:
         told: which caption comes with each that has one, see :func:`read_captions`; the feed need not have
             captions. None reads none.
+        tellings: a row's whole telling comes in place of its caption, where there is one.
 
     Raises:
         FeedError: by this call, the feed is missing, unreadable, of another schema, or cannot be
@@ -97,7 +103,12 @@ def read_pictures(
     if told is None:
         return (SourcePicture(seq, row.id, row.image) for seq, row in rows)
     which = _at_least_zero("which", told)
-    return (SourcePicture(n, row.id, row.image, _chosen(row.captions, which)) for n, row in rows)
+    return (
+        SourcePicture(
+            n, row.id, row.image, (tellings and row.telling) or _chosen(row.captions, which)
+        )
+        for n, row in rows
+    )
 
 
 def read_captions(

@@ -20,6 +20,7 @@ from shared.codecs.interface import (
     Encoder,
     Insight,
     StreamDecoder,
+    StreamEncoder,
     ToldEncoder,
 )
 from shared.codecs.ladder import Ladder, Rung
@@ -78,11 +79,12 @@ class Ear:
     """Captions to what networks are given of them; the text encoder is loaded with the first caption.
 
     Args:
+        name: the text encoder's; empty where no words are read.
         widths: of the sentence vectors and of the words that the networks read; 0 for none.
     """
 
-    def __init__(self, terms: Terms, widths: tuple[int, int]) -> None:
-        self._name, self._device = terms.text_encoder, terms.device
+    def __init__(self, name: str, device: torch.device, widths: tuple[int, int]) -> None:
+        self._name, self._device = name, device
         self._sentence, self._word = widths
 
     @cached_property
@@ -117,7 +119,7 @@ class Ear:
         return Conditioning(text, None, tokens, mask)
 
 
-class LatentEncoder(Encoder):
+class LatentEncoder(StreamEncoder, Encoder):
     """g_a and the latent codec's encoding side.
 
     Args:
@@ -126,13 +128,14 @@ class LatentEncoder(Encoder):
 
     def __init__(self, terms: Terms, parts: Parts) -> None:
         self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.ladder.plain)
+        self.stream, self.model_id = terms.stream, terms.model_id
         self.g_a = ready(parts.g_a, terms.device, terms.dtype)
         self.latent = parts.latent
         self.latent.ready(terms.device, terms.dtype)
         for network in (self.g_a, self.latent):
             pack_convolutions(network)
         widths = (parts.text_width, parts.token_width) if self.g_a.at else (0, 0)
-        self.ear = Ear(terms, widths)
+        self.ear = Ear(terms.text_encoder, terms.device, widths)
 
     def encode(self, picture: Picture, quality: int) -> Encoded:
         """See :meth:`Encoder.encode`."""
@@ -250,7 +253,7 @@ class LatentDecoder(StreamDecoder):
         self.guard, self._guarding = parts.guard, guard
         if self.guard is not None:
             self.guard.requires_grad_(False).eval().to(terms.device)
-        self.ear = Ear(terms, (parts.text_width, parts.token_width))
+        self.ear = Ear(terms.text_encoder, terms.device, (parts.text_width, parts.token_width))
 
     @property
     def text_encoder_id(self) -> str:
@@ -327,6 +330,13 @@ class LatentDecoder(StreamDecoder):
         y_hat: Tensor = self.latent.reconstruct(symbols, self.rung(header).row)
         return y_hat
 
+    @torch.inference_mode()
+    def picture(self, symbols: LatentSymbols, header: Header) -> Picture:
+        """What is shown of some symbols where nothing is said, (H, W, 3) uint8 of the header's size."""
+        rung = self.rung(header)
+        painted, _ = self.painted(self.latents(symbols, header), [rung.row], [None], rung.scale)
+        return rung.enlarged(painted[0], header.height, header.width)
+
     def given(
         self, captions: Sequence[str | None], y_hat: Tensor, quality: Tensor
     ) -> Conditioning | None:
@@ -361,16 +371,19 @@ class LatentDecoder(StreamDecoder):
             y_hat = torch.cat([one.latents for one in part])
             rows = [one.rung.row for one in part]
             told = [captions[one.place] for one in part]
-            painted, trust = self._painted(y_hat, rows, told, part[0].rung.scale)
+            painted, trust = self.painted(y_hat, rows, told, part[0].rung.scale)
             for one, paint, followed in zip(part, painted, trust, strict=True):
                 picture = one.rung.enlarged(paint, one.header.height, one.header.width)
                 outcomes[one.place] = Decoded(picture, one.crc32c, followed)
         return [outcomes[place] for place in range(len(blobs))]
 
-    def _painted(
+    def painted(
         self, y_hat: Tensor, levels: Sequence[int], captions: Sequence[str | None], scale: int
     ) -> tuple[Pictures, Sequence[float | None]]:
-        """Pictures (B, 16h * scale, 16w * scale, 3), tile by tile: memory does not grow with the size."""
+        """Pictures (B, 16h * scale, 16w * scale, 3) of y_hat (B, M, h, w), and how far words were followed.
+
+        They are painted tile by tile: networks' memory does not grow with the size.
+        """
         quality = torch.tensor(levels, device=self.terms.device)
         given = self.given(captions, y_hat, quality)
         count, _, rows, columns = y_hat.shape

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shared.errors import QualityError, SidewireError
 from shared.pictures import Picture, check_picture
 from shared.systems.catalogue import TextPlacement
+from shared.telling.telling import Telling
 
 __all__ = [
     "AnyEncoder",
@@ -27,6 +28,7 @@ __all__ = [
     "Encoder",
     "Insight",
     "StreamDecoder",
+    "StreamEncoder",
     "TextPlacement",
     "ToldEncoder",
     "encode",
@@ -66,11 +68,13 @@ class Decoded:
         picture: (H, W, 3) uint8.
         symbols_crc32c: checksum of header and decoded symbols, for codecs that have them.
         trust: 0..1, how far the decoder followed the caption; None where no caption was read.
+        telling: what the stream itself tells of the picture; None for streams that tell nothing.
     """
 
     picture: Picture
     symbols_crc32c: int | None = None
     trust: float | None = None
+    telling: Telling | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,20 @@ class ToldEncoder(Levelled):
             QualityError: ``quality`` is none of ``qualities``.
             PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         """
+
+
+class StreamEncoder(Levelled):
+    """A half that writes containers.
+
+    Attributes:
+        stream: the name of the streams that it writes.
+        model_id: in their headers.
+        tellings: it is told captions, and whole tellings as JSON, too.
+    """
+
+    stream: str
+    model_id: bytes
+    tellings = False
 
 
 AnyEncoder = Encoder | ToldEncoder

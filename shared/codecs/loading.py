@@ -16,6 +16,7 @@ from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder
 from shared.codecs.interface import AnyEncoder, Codec, Decoder
 from shared.codecs.ladder import Ladder
+from shared.codecs.own import OwnHalves
 from shared.codecs.parts import DECODER, ENCODER, Parts
 from shared.errors import BundleError, UnknownCodecError
 from shared.latents.interface import Sections
@@ -30,6 +31,7 @@ __all__ = [
     "encoder_of",
     "frozen_size",
     "get_codec",
+    "levels_of",
     "load_bundle",
     "load_codec",
     "load_decoder",
@@ -52,6 +54,28 @@ def _manifest(bundle: Bundle) -> Manifest:
     if not isinstance(bundle.manifest, Manifest):
         raise BundleError(f"bundle {bundle.manifest.codec} holds a matcher, no codec")
     return bundle.manifest
+
+
+def own_halves(row: System) -> OwnHalves | None:
+    """How a system is put together that has no parts; None for one that has."""
+    found = getattr(import_module(row.module), "HALVES", None)
+    assert found is None or isinstance(found, OwnHalves)
+    return found
+
+
+def levels_of(row: System) -> tuple[tuple[int, ...], int]:
+    """The levels of a system, coarsest first, and the one for those who name none; loads no weights.
+
+    Raises:
+        BundleError: its bundle cannot be read.
+    """
+    manifest = read_manifest(bundle_folder(row))
+    assert isinstance(manifest, Manifest)
+    own = own_halves(row)
+    if own is not None:
+        return own.qualities, own.qualities[len(own.qualities) // 2]
+    ladder = empty_parts(row, manifest.size).ladder
+    return tuple(ladder.plain), ladder.default
 
 
 def empty_parts(row: System, size: object) -> Parts:
@@ -89,14 +113,18 @@ def load_bundle(folder: Path) -> Bundle:
     bundle = read_bundle(folder)
     manifest = _manifest(bundle)
     row = system(manifest.codec)
+    own = own_halves(row)
     try:
         size = import_module(row.module).Size.model_validate(manifest.size)
-        parts = empty_parts(row, manifest.size)
+        parts = None if own else empty_parts(row, manifest.size)
     except ValidationError as error:
         raise BundleError(f"bundle {folder}: {error}") from None
-    if parts.stream:
+    if own is not None:
+        found = own.model_id(bundle)
+    elif parts is None or parts.stream:
         return bundle
-    found = identity(row.stream, size, bundle.tensors, parts.latent.stream_sections)
+    else:
+        found = identity(row.stream, size, bundle.tensors, parts.latent.stream_sections)
     if found != manifest.model_id:
         raise BundleError(f"bundle {folder}: the model id does not match the tensors")
     return bundle
@@ -221,7 +249,9 @@ def load_encoder(name: str, bundle: Path | None = None) -> AnyEncoder:
     """
     if bundle is None and name in baseline_names():
         return baseline(name)
-    return encoder_of(_bundle(name, bundle))
+    loaded = _bundle(name, bundle)
+    own = own_halves(system(loaded.manifest.codec))
+    return encoder_of(loaded) if own is None else own.encoder(loaded, None, None)
 
 
 def load_decoder(name: str, bundle: Path | None = None, *, guard: bool = True) -> Decoder:
@@ -232,7 +262,9 @@ def load_decoder(name: str, bundle: Path | None = None, *, guard: bool = True) -
     """
     if bundle is None and name in baseline_names():
         return baseline(name)
-    return decoder_of(_bundle(name, bundle), guard=guard)
+    loaded = _bundle(name, bundle)
+    own = own_halves(system(loaded.manifest.codec))
+    return decoder_of(loaded, guard=guard) if own is None else own.decoder(loaded, None, None)
 
 
 def load_codec(name: str, bundle: Path | None = None, *, guard: bool = True) -> Codec:

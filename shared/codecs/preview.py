@@ -19,14 +19,15 @@ from functools import partial
 from shared.bitstream.container import Container
 from shared.codecs.fitting import best_that_fits
 from shared.codecs.halves import LatentEncoder
-from shared.codecs.interface import Encoded
+from shared.codecs.interface import AnyEncoder, Encoded
 from shared.codecs.loading import get_codec
+from shared.codecs.semantic import SemanticEncoder
 from shared.errors import ContainerError, SizeError, UnknownCodecError
 from shared.latents.interface import ROUNDING
 from shared.pictures import Picture
 from shared.systems.catalogue import decoders_of, stream_name
 
-__all__ = ["MEDIA_TYPE", "Preview", "blob_of", "picture_of", "preview", "preview_with"]
+__all__ = ["MEDIA_TYPE", "Preview", "blob_of", "picture_of", "preview", "preview_with", "previewer"]
 
 MEDIA_TYPE = "image/vnd.sidewire"
 #: Level that is tried first: most previews are asked for in 28 to 100 bytes.
@@ -68,10 +69,20 @@ def preview(picture: Picture, limit: int, codec: str = "base") -> Preview:
         PictureError, LimitError: see :func:`shared.pictures.check_picture`.
         UnknownCodecError: no codec of that name makes previews.
     """
-    encoder = get_codec(codec).encoder
+    return preview_with(previewer(get_codec(codec).encoder), picture, limit)
+
+
+def previewer(encoder: AnyEncoder) -> LatentEncoder:
+    """What makes the previews of a codec: its encoder, or that of its references.
+
+    Raises:
+        UnknownCodecError: it makes none.
+    """
+    if isinstance(encoder, SemanticEncoder):
+        return encoder.reference
     if not isinstance(encoder, LatentEncoder):
-        raise UnknownCodecError(f"{codec} makes no previews: it has no ladder of levels")
-    return preview_with(encoder, picture, limit)
+        raise UnknownCodecError(f"{encoder.name} makes no previews: it has no ladder of levels")
+    return encoder
 
 
 def preview_with(encoder: LatentEncoder, picture: Picture, limit: int) -> Preview:

@@ -14,5 +14,6 @@ __all__ = ["SYSTEMS"]
 SYSTEMS = (
     # Told at both ends, on base's stream; without words its decoder decodes as any other.
     System("tgic", "shared.systems.tgic", TextPlacement.BOTH, 1, stream="base", twin="tgic-none"),
+    System("misc", "shared.systems.misc", TextPlacement.ENCODER, 3),
     System("tgic-none", "shared.systems.tgic", TextPlacement.NOWHERE, 1, stream="base"),
 )

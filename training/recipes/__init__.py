@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from training.recipe import Recipe
+from training.recipes.describer import DescriberRecipe
+from training.recipes.flow import FlowRecipe
 from training.recipes.generator import GeneratorRecipe
 from training.recipes.matcher import MatcherRecipe
 from training.recipes.peer import PeerRecipe
@@ -15,6 +17,8 @@ __all__ = ["KINDS"]
 KINDS: dict[str, type[Recipe[Any]]] = {
     "rate-distortion": RateDistortion,
     "generator": GeneratorRecipe,
+    "flow": FlowRecipe,
     "matcher": MatcherRecipe,
     "peer": PeerRecipe,
+    "describer": DescriberRecipe,
 }

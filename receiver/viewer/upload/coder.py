@@ -13,14 +13,13 @@ from pathlib import Path
 from receiver.viewer.rivals import LARGEST
 from receiver.viewer.upload.coding import Describe, Described, Make
 from receiver.viewer.upload.state import CodecFacts, Made, Step
-from shared.bundle import Manifest, read_manifest
 from shared.captioner import CaptionerError
 from shared.codecs import Codec, load_codec
 from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.baselines.files import FORMATS
 from shared.codecs.baselines.matching import best_within
 from shared.codecs.fitting import Wanted, encode_wanted
-from shared.codecs.loading import bundle_folder, empty_parts
+from shared.codecs.loading import levels_of
 from shared.errors import SidewireError
 from shared.metrics import ms_ssim, psnr
 from shared.pictures import Picture, quick_png, read_picture
@@ -45,11 +44,8 @@ def codec_facts() -> tuple[CodecFacts, ...]:
 def _systems() -> Iterator[CodecFacts]:
     for row in systems().values():
         with suppress(SidewireError):  # it has no weights here
-            manifest = read_manifest(bundle_folder(row))
-            assert isinstance(manifest, Manifest)
-            ladder = empty_parts(row, manifest.size).ladder
-            levels = tuple(ladder.plain)
-            yield CodecFacts(row.name, row.text.value, levels, ladder.default, streams=True)
+            levels, default = levels_of(row)
+            yield CodecFacts(row.name, row.text.value, levels, default, streams=True)
 
 
 def _baseline(name: str) -> CodecFacts:
