@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["RUNS", "kill_node", "start_node"]
@@ -47,6 +48,7 @@ def start_node(
 
 
 def kill_node(node: subprocess.Popen[bytes]) -> None:
-    """SIGKILL for all of it, and wait until it is gone."""
-    os.killpg(node.pid, signal.SIGKILL)
+    """SIGKILL for all of it, if it has not ended, and wait until it is gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(node.pid, signal.SIGKILL)
     node.wait()
