@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import Progress
 
 from shared.errors import (
@@ -26,6 +26,7 @@ __all__ = [
     "EXIT_WORK_LEFT",
     "errors_in_one_line",
     "print_columns",
+    "print_rendered",
     "print_result",
     "progress_bars",
     "progress_console",
@@ -90,3 +91,8 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         _results.print("  ".join(cells).rstrip(), markup=False)
+
+
+def print_rendered(result: RenderableType) -> None:
+    """Print what Rich lays out, such as a table."""
+    _results.print(result)

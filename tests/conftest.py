@@ -30,7 +30,8 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 #: Files that take longest. A file has one worker: had it the last of these to do, the others would be idle.
 #: Those that mostly wait stand beside those that compute.
 LONGEST = (
-    "test_ray_pool", "test_base", "test_crashes", "test_add_a_system", "test_ray_ends", "test_told_senders",
+    "test_several_hosts", "test_ray_pool", "test_base", "test_crashes", "test_add_a_system", "test_ray_ends",
+    "test_told_senders",
     "test_object_sinks", "test_demo", "test_project", "test_ray_train", "test_page", "test_bench_remote",
     "test_rate_distortion", "test_decoders", "test_encoders", "test_cli", "test_exactness", "test_reproduce",
     "test_ssa", "test_evaluation", "test_paper_size", "test_installs", "test_compare",

@@ -1,20 +1,32 @@
-"""Object stores for tests: a real S3 server, a process of its own behind a socket."""
+"""Object stores for tests: servers of S3 and of Google's protocol, processes of their own behind sockets."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pyarrow import fs
 
-__all__ = ["BUCKET", "CREDENTIALS", "StoreServer", "store_server"]
+from cluster.trials.processes import free_address
+
+__all__ = [
+    "BUCKET",
+    "CREDENTIALS",
+    "StoreServer",
+    "google_account",
+    "google_server",
+    "store_server",
+]
 
 BUCKET = "pictures"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "something"}
@@ -23,10 +35,13 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class StoreServer:
-    """A server that runs, with a bucket."""
+    """A server of S3 that runs, with a bucket."""
 
     process: subprocess.Popen[bytes]
     port: int
+
+    #: What a receiver says of a store that does not answer.
+    silence = r"mended: s3://\S+: .*Timeout"
 
     def uri(self, prefix: str, bucket: str = BUCKET) -> str:
         """A place for ``--sink``."""
@@ -67,6 +82,45 @@ class StoreServer:
         return folder
 
 
+@dataclass(frozen=True)
+class GoogleServer(StoreServer):
+    """A server of Google's protocol that runs, with a bucket."""
+
+    silence = r"mended: gs://\S+: .*(Timeout|retry|Retry)"
+
+    def uri(self, prefix: str, bucket: str = BUCKET) -> str:
+        """See the class above."""
+        return f"gs://{bucket}/{prefix}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
+
+    @property
+    def system(self) -> fs.FileSystem:
+        """See the class above."""
+        endpoint = f"127.0.0.1:{self.port}"
+        return fs.GcsFileSystem(
+            anonymous=True, endpoint_override=endpoint, scheme="http", project_id="tests"
+        )
+
+
+def google_account(path: Path) -> Path:
+    """The file of a service account that nobody has: its tokens are signed here, and asked of no server."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = {
+        "type": "service_account",
+        "project_id": "tests",
+        "private_key_id": "1",
+        "private_key": key.decode(),
+        "client_email": "receiver@tests.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    path.write_text(json.dumps(account))
+    return path
+
+
 @contextmanager
 def store_server(*, strict: bool = False) -> Iterator[StoreServer]:
     """A server on a free port.
@@ -74,19 +128,40 @@ def store_server(*, strict: bool = False) -> Iterator[StoreServer]:
     Args:
         strict: it knows nobody, so that all credentials are wrong; it has no bucket.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = os.environ | ({"INITIAL_NO_AUTH_ACTION_COUNT": "0"} if strict else {})
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _until_it_listens(process, port)
+    environment = {"INITIAL_NO_AUTH_ACTION_COUNT": "0"} if strict else {}
+    with _running("moto.server", "-H", "{host}", "-p", "{port}", environment=environment) as (
+        process,
+        port,
+    ):
         server = StoreServer(process, port)
         if not strict:
             server.system.create_dir(BUCKET)
         yield server
+
+
+@contextmanager
+def google_server() -> Iterator[GoogleServer]:
+    """A server of Google's protocol on a free port, which keeps all in memory."""
+    options = ("--host", "{host}", "--port", "{port}", "--in-memory", "--default-bucket", BUCKET)
+    with _running("gcp_storage_emulator", "start", *options) as (process, port):
+        yield GoogleServer(process, port)
+
+
+@contextmanager
+def _running(
+    module: str, *words: str, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server that listens, and its port, which the words name."""
+    host, _, port = free_address().rpartition(":")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *(word.format(host=host, port=port) for word in words)],
+        env=os.environ | (environment or {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _until_it_listens(process, int(port))
+        yield process, int(port)
     finally:
         process.kill()
         process.wait()
@@ -99,4 +174,4 @@ def _until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
             socket.create_connection(("127.0.0.1", port)).close()
             return
         time.sleep(0.05)
-    raise RuntimeError(f"no S3 server on port {port}: its exit code is {process.poll()}")
+    raise RuntimeError(f"no server on port {port}: its exit code is {process.poll()}")

@@ -239,10 +239,10 @@ def test_the_judge_sees(
     ledger = tmp_path / "ledger.sqlite"
     with closing(sqlite3.connect(ledger)) as database, database:
         database.execute(
-            "CREATE TABLE ends (epoch, seq, revision, disposition, frame_ended, reason)"
+            "CREATE TABLE ends (stream_id, epoch, seq, revision, disposition, frame_ended, reason)"
         )
         rows = [
             (*one.key, Disposition.Value(f"DISPOSITION_{one.disposition}"), True) for one in SOUND
         ]
-        database.executemany("INSERT INTO ends VALUES (?,?,?,?,?,'')", rows)
+        database.executemany("INSERT INTO ends VALUES ('feed',?,?,?,?,?,'')", rows)
     assert judge(came_out, ledger, 2, as_sent(SMALL)).flaws == flaws

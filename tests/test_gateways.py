@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -14,7 +13,7 @@ import pytest
 
 from cluster.trials.feed import write_feed
 from cluster.trials.frames import sequence_number
-from cluster.trials.processes import Program, receiver, result
+from cluster.trials.processes import Program, free_address, receiver, result
 from shared.wire.channels import DELIVERY_BYTES, client_channel
 from shared.wire.ownership import owner
 from shared.wire.security import ClientSecurity
@@ -43,14 +42,9 @@ def test_adding_a_gateway_moves_only_its_own_share() -> None:
     assert min(shares.values()) > 400
 
 
-def free_address() -> str:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return f"127.0.0.1:{taken.getsockname()[1]}"
-
-
 @pytest.fixture
 def two_gateways(tmp_path: Path) -> Iterator[list[str]]:
-    addresses = [free_address(), free_address()]
+    addresses = [free_address() for _ in range(2)]
     with ExitStack() as stack:
         for number, address in enumerate(addresses):
             words = ("--images", address, "--captions", address, *NOOP)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.network.namespaces import cable, why_impossible
 from tests.network.proxy import CLEAR, FaultProxy, Faults
+from tests.network.switch import switched, why_no_switch
 
 PATIENCE = 120.0
 #: Bytes into struct tcp_info of linux/tcp.h: tcpi_data_segs_in, u32.
@@ -206,3 +207,60 @@ def test_a_connection_crosses_the_cable() -> None:
     ).stdout
     assert left.name not in namespaces
     assert right.name not in namespaces
+
+
+PACKETS, LOSS, DELAY = 400, 0.25, 0.05
+SHOUT = """
+import socket, sys
+address, count = (sys.argv[1], 7), int(sys.argv[2])
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+    for _ in range(count):
+        end.sendto(b"packet", address)
+"""
+HEAR = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+    end.bind((sys.argv[1], 7))
+    print("ready", flush=True)
+    end.settimeout(120)
+    heard = 0
+    while True:
+        try:
+            end.recv(100)
+        except TimeoutError:
+            break
+        heard += 1
+        end.settimeout(2)
+    print(heard)
+"""
+
+
+def test_packets_cross_a_switch_late_and_some_of_them_never() -> None:
+    if reason := why_no_switch():
+        pytest.skip(reason)
+    python = (sys.executable, "-c")
+    with switched(2, DELAY, LOSS, seed=3) as switch:
+        left, right = switch.hosts
+        listen = left.command(*python, LISTEN, left.address)
+        with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
+            port = listener.stdout.readline().strip()
+            began = time.monotonic()
+            connect = right.command(*python, CONNECT, left.address, port)
+            run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=120)
+            assert time.monotonic() - began >= 3 * DELAY  # to and fro, and back with an answer
+        assert run.stdout.strip() == right.address
+
+        hear = left.command(*python, HEAR, left.address)
+        with subprocess.Popen(hear, stdout=subprocess.PIPE, text=True) as hearing:
+            assert hearing.stdout.readline() == "ready\n"
+            before = switch.lost
+            shout = right.command(*python, SHOUT, left.address, PACKETS)
+            subprocess.run(shout, check=True, timeout=120)
+            heard = int(hearing.stdout.readline())
+        assert heard == PACKETS - (switch.lost - before)
+        assert abs(PACKETS - heard - LOSS * PACKETS) < 50
+
+        switch.cut(right)
+        carried = switch.carried
+        subprocess.run(shout, check=True, timeout=120)
+        assert switch.carried == carried

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from shared.codecs import get_codec
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.numbered_pictures import of_its_width, write_numbered
 from tests.processes import children, until, until_delivered
+from tests.ray_nodes import RUNS, kill_node, start_node
 
 pytest.importorskip("ray")
 
@@ -147,16 +147,10 @@ class Cluster:
     def stop(self) -> None:
         """Kill it all."""
         for group in self._groups:
-            os.killpg(group.pid, signal.SIGKILL)
-            group.wait()
+            kill_node(group)
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
-        common = ("--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000")
-        with Path(self._folder, "ray.log").open("ab") as log:
-            group = subprocess.Popen(
-                [*ray, *common, *options], stdout=log, stderr=log, start_new_session=True
-            )
+        group = start_node("127.0.0.1", *options, log=Path(self._folder, "ray.log"))
         self._groups.append(group)
         return group
 
@@ -166,7 +160,7 @@ class Cluster:
             socket.create_connection((host, int(port)), 1).close()
         except OSError:
             return False
-        return "Ray runtime started" in Path(self._folder, "ray.log").read_text()
+        return RUNS in Path(self._folder, "ray.log").read_text()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.benchmarks.queueing import Demands, Machine, Observed
+from cluster.bench.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
 from cluster.trials.frames import frame
 from receiver.decoders.batches import BatchDecoder, InspectTask, check_successor

@@ -31,8 +31,8 @@ from cluster.actors.gateway import GatewayActor
 from cluster.actors.roster import PoolSpec
 from cluster.actors.runtime import ENVIRONMENT, connected
 from cluster.actors.supervisor import find_supervisor
+from cluster.bench.queueing import Demands, Machine, Observed
 from cluster.bench.usage import cpu_seconds
-from cluster.benchmarks.queueing import Demands, Machine, Observed
 from cluster.benchmarks.sleeping import SleepingSettings
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import Program

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cluster.commands.options import Json
 from cluster.commands.settings import settings_of
-from cluster.console import errors_in_one_line, print_columns, print_result
+from cluster.console import (
+    EXIT_USAGE,
+    errors_in_one_line,
+    print_columns,
+    print_rendered,
+    print_result,
+    stop,
+)
 from shared.extras import need
 
 if TYPE_CHECKING:
@@ -18,12 +26,27 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-def bench(context: typer.Context, json: Json = False) -> None:
+PlanText = Annotated[
+    str | None,
+    typer.Option(
+        "--plan",
+        metavar="nodes=N,cpus=N",
+        help="Measure nothing: work out pictures a second of so many nodes with so many CPUs (or gpus=N with"
+        " gpu_rate=, each). Also gateways=, sender_cpus=, mbit=, and report= for the folder of a run of this"
+        " command, whose service times count.",
+    ),
+]
+
+
+def bench(context: typer.Context, json: Json = False, plan: PlanText = None) -> None:
     """Measure pictures a second and latencies of a whole pipeline on this machine or a Ray cluster.
 
     Latencies count from the time at which a picture was meant to be sent. The gateway is always on this
     machine.
     """
+    if plan is not None:
+        _plan(plan, json)
+        return
     with errors_in_one_line():
         from cluster.bench.options import BenchOptions  # noqa: PLC0415
 
@@ -35,6 +58,23 @@ def bench(context: typer.Context, json: Json = False) -> None:
         with Meter("pictures") as meter:
             report = run_bench(options, meter)
     _print(report, options.out, json)
+
+
+def _plan(text: str, as_json: bool) -> None:
+    from cluster.bench.capacity import Plan, PlanError, capacity  # noqa: PLC0415
+    from cluster.bench.capacity_table import as_table  # noqa: PLC0415
+    from cluster.bench.service_times import ServiceTimes  # noqa: PLC0415
+
+    try:
+        plan = Plan.parse(text)
+    except PlanError as error:
+        stop(error, EXIT_USAGE)
+    with errors_in_one_line():
+        found = capacity(plan, ServiceTimes.read(plan.report))
+    if as_json:
+        print_result(asdict(found) | {"plan": text}, as_json)
+    else:
+        print_rendered(as_table(found))
 
 
 def _print(report: Report, out: Path, as_json: bool) -> None:

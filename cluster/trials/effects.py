@@ -73,13 +73,13 @@ class Verdict:
         }
 
 
-def folder_deliveries(sink: Path) -> Iterator[Delivered]:
-    """The deliveries of a folder sink.
+def folder_deliveries(sink: Path, stream: str = "") -> Iterator[Delivered]:
+    """The deliveries of a folder sink; of one stream alone where it is named.
 
     Raises:
         ValueError: a picture without its facts, or a batch that was never made visible.
     """
-    files = {path for path in sink.rglob("*") if path.is_file()}
+    files = {path for path in (sink / stream).rglob("*") if path.is_file()}
     described = {path.with_suffix("") for path in files if path.suffix == ".json"}
     strays = [path for path in files if path.with_suffix("") not in described]
     strays += (sink / ".staging").iterdir()
@@ -132,15 +132,17 @@ def judge(
     frames: int,
     right: Callable[[Delivered], bool],
     epoch: int = 1,
+    stream: str | None = None,
 ) -> Verdict:
     """Compare all that came out with what should have.
 
     Args:
         frames: how many were sent; their numbers count from 0.
         right: whether a delivery's content is what belongs to its key.
+        stream: the one that the deliveries are of, where the ledger has others too.
     """
     everything = list(delivered)
-    rows = _ledger_rows(ledger)
+    rows = _ledger_rows(ledger, stream)
     found = Counter((one.key, one.disposition) for one in everything)
     own = [one for one in everything if one.key[0] == epoch]
     firsts = Counter(one.seq for one in own if one.disposition in FIRST_DISPOSITIONS)
@@ -165,11 +167,13 @@ def judge(
     )
 
 
-def _ledger_rows(ledger: Path) -> Counter[tuple[Key, str]]:
+def _ledger_rows(ledger: Path, stream: str | None) -> Counter[tuple[Key, str]]:
     """Those that a sink hears of."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
         rows = database.execute(
             "SELECT epoch, seq, revision, disposition, frame_ended, reason FROM ends"
+            " WHERE stream_id = coalesce(?, stream_id)",
+            (stream,),
         )
         return Counter(
             ((epoch, seq, revision), Disposition.Name(disposition).removeprefix("DISPOSITION_"))

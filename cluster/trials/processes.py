@@ -15,7 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Ends", "Program", "Receiver", "command", "receiver", "result", "state_of"]
+__all__ = [
+    "Ends",
+    "Program",
+    "Receiver",
+    "command",
+    "free_address",
+    "receiver",
+    "result",
+    "state_of",
+]
 
 STOP_SECONDS = 180
 
@@ -131,7 +140,8 @@ def result(words: Sequence[object]) -> dict[str, Any]:
     return values
 
 
-def _free_address() -> str:
+def free_address() -> str:
+    """A port of this machine that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -163,8 +173,8 @@ class Ends:
     _started: list[Program] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.images = self.images or _free_address()
-        self.captions = self.captions or _free_address()
+        self.images = self.images or free_address()
+        self.captions = self.captions or free_address()
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Host", "cable", "why_impossible"]
+__all__ = ["Host", "cable", "ip", "why_impossible"]
 
 #: RFC 5737 addresses: documentation's own, so that they never mean a real machine.
 ADDRESSES = ("192.0.2.1", "192.0.2.2")
@@ -27,7 +27,12 @@ class Host:
         return ["ip", "netns", "exec", self.name, *map(str, words)]
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """Run ``ip``.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
@@ -44,15 +49,15 @@ def cable() -> Iterator[tuple[Host, Host]]:
     )
     with contextlib.ExitStack() as made:
         for host in hosts:
-            _ip("netns", "add", host.name)
-            made.callback(_ip, "netns", "delete", host.name)
+            ip("netns", "add", host.name)
+            made.callback(ip, "netns", "delete", host.name)
         # Made inside the namespaces, so that the machine's own never sees it.
         pair = ("type", "veth", "peer", "name", "cable", "netns", right.name)
-        _ip("-netns", left.name, "link", "add", "cable", *pair)
+        ip("-netns", left.name, "link", "add", "cable", *pair)
         for host in hosts:
-            _ip("-netns", host.name, "address", "add", f"{host.address}/30", "dev", "cable")
+            ip("-netns", host.name, "address", "add", f"{host.address}/30", "dev", "cable")
             for link in ("cable", "lo"):
-                _ip("-netns", host.name, "link", "set", link, "up")
+                ip("-netns", host.name, "link", "set", link, "up")
         yield left, right
 
 

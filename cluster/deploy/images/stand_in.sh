@@ -3,9 +3,17 @@
 # that reach Debian and PyPI but no registry of images. Needs root, debootstrap and buildah; no daemon.
 #
 #     cluster/deploy/images/stand_in.sh gateway
+#
+# More words are buildah's, such as those that give pip a folder of wheels where torch's own index is out of reach:
+#
+#     printf '[global]\nfind-links = /wheels\nconstraint = /wheels/constraints.txt\n' > /srv/wheels/pip.conf
+#     echo 'torch==2.13.0+cpu' > /srv/wheels/constraints.txt
+#     cluster/deploy/images/stand_in.sh decoder --build-arg TORCH_INDEX=https://pypi.org/simple \
+#         --volume /srv/wheels:/wheels:ro --volume /srv/wheels/pip.conf:/etc/pip.conf:ro
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 target=$1
+shift
 base=docker.io/library/python:3.11-slim-bookworm
 
 if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
@@ -28,4 +36,4 @@ fi
 
 # chroot needs no runtime and no privileges beyond root's.
 buildah build --isolation chroot --network host --pull-never --layers \
-    --file cluster/deploy/images/Dockerfile --target "$target" --tag "sidewire-$target" .
+    --file cluster/deploy/images/Dockerfile --target "$target" --tag "sidewire-$target" "$@" .
