@@ -35,11 +35,12 @@ MODULES: dict[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "ray-train": _RAY_TRAIN,
     "clip": ("open_clip",),
+    "diffusion": ("diffusers",),
     "sender": _SENDER,
     "words": _WORDS,
     "decoder": _DECODER,
     "research": _RESEARCH,
-    "all": ("ray", "open_clip", *_GATEWAY, *_RAY_TRAIN, *_RESEARCH),
+    "all": ("diffusers", "ray", "open_clip", *_GATEWAY, *_RAY_TRAIN, *_RESEARCH),
 }
 
 #: What nobody is told to install who lacks one module that another extra brings, too.

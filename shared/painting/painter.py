@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shared.codecs.halves import Ear, LatentDecoder, LatentEncoder
+from shared.errors import SidewireError
 from shared.networks.flow import Flow, sample
 from shared.networks.precision import ready
 from shared.networks.tiling import tiles
@@ -20,10 +21,14 @@ from shared.pictures import Picture
 if TYPE_CHECKING:
     from shared.telling.telling import ItemMap, Telling
 
-__all__ = ["FlowPainter", "Painter", "Strokes"]
+__all__ = ["FlowPainter", "Painter", "PainterError", "Strokes"]
 
 #: Windows of the flow, in latents: larger than those of other networks, as it sees further.
 WINDOW = 128
+
+
+class PainterError(SidewireError):
+    """A painter cannot be used, or cannot paint a picture; the message says why."""
 
 
 class Painter(ABC):

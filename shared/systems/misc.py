@@ -132,7 +132,15 @@ def encoder(
 def decoder(
     bundle: Bundle, precision: Precision | None, device: torch.device | None
 ) -> SemanticDecoder:
-    """The rest of it; the text encoder is loaded with the first picture."""
+    """The rest of it; the text encoder is loaded with the first picture.
+
+    Raises:
+        PainterError, MissingExtraError: the painter that was named is not there, or nothing to load it.
+    """
+    if (named := Tools().painter) is not None:
+        from shared.painting.diffusion import check_pipeline  # noqa: PLC0415
+
+        check_pipeline(named)
     reference = decoder_of(_stream(), precision, device)
     terms = _terms(bundle, len(reference.qualities))
     return SemanticDecoder(terms, reference, partial(_painter, bundle, reference))
@@ -143,7 +151,7 @@ def _painter(bundle: Bundle, synthesis: LatentDecoder) -> Painter:
     if tools.painter is not None:
         from shared.painting.diffusion import DiffusionPainter  # noqa: PLC0415
 
-        return DiffusionPainter(tools.painter)
+        return DiffusionPainter(tools.painter, synthesis.terms.device)
     manifest = bundle.manifest
     assert isinstance(manifest, Manifest)
     size = Size.model_validate(manifest.size)
