@@ -229,6 +229,10 @@ def decode(
     values: dict[str, object] = {"file": str(target), **_described(container)}
     if decoded.symbols_crc32c is not None:
         values["symbols_crc32c"] = f"{decoded.symbols_crc32c:08x}"
+    if decoded.telling is not None:
+        values["told"] = decoded.telling.description
+        for number, item in enumerate(decoded.telling.items, 1):
+            values[f"item_{number}"] = ": ".join(filter(None, (item.name, item.detail)))
     if decoded.trust is not None:
         values["trust"] = round(decoded.trust, 3)
     if note:

@@ -1,9 +1,9 @@
 """Model bundles: ``bundle.json`` says what it is, ``tensors.safetensors`` holds the numbers.
 
-Tensors are named ``section.parameter``. There is one kind for systems, whatever half of one they hold, and
-one for matchers. What decides the meaning of symbols is the stream's *identity*: a hash over those sections
-stands as the model id in every container, and another id is refused. A bundle without such sections names
-the stream whose symbols it reads; analysis and synthesis may change under one id.
+Tensors are named ``section.parameter``. There is one kind for systems, whatever half of one they hold, one
+for matchers and one for describers. What decides the meaning of symbols is the stream's *identity*: a hash
+over those sections stands as the model id in every container, and another id is refused. A bundle without
+such sections names the stream whose symbols it reads; analysis and synthesis may change under one id.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from shared.compact import pack, unpack
 from shared.errors import BundleError
+from shared.networks.describer import DescriberSize
 from shared.networks.matcher import MatcherSize
 from shared.networks.patches import PatchSize
 from shared.pictures import write_atomically
@@ -32,6 +33,8 @@ from shared.systems.catalogue import TextPlacement
 __all__ = [
     "MANIFEST_NAME",
     "Bundle",
+    "Described",
+    "DescriberManifest",
     "Manifest",
     "MatcherManifest",
     "Provenance",
@@ -89,6 +92,29 @@ class Retrieval(Strict):
     cosine_mismatched: float
 
 
+class Described(Strict):
+    """What a describer says of pictures that it was not trained on, held against people's captions of them.
+
+    Cosines are of sentence vectors, each the mean over a picture's captions; overlaps are F1 of words.
+
+    Attributes:
+        nats: of people's next word, on average.
+        cosine, cosine_people: of what it says, and of one person's caption to the other persons'.
+        cosine_constant, cosine_mismatched: of "A photograph.", and of what it says of another picture.
+        overlap, overlap_people, overlap_mismatched: of words, likewise.
+    """
+
+    pictures: int
+    nats: float
+    cosine: float
+    cosine_people: float
+    cosine_constant: float
+    cosine_mismatched: float
+    overlap: float
+    overlap_people: float
+    overlap_mismatched: float
+
+
 class Provenance(Strict):
     """Where the numbers came from, and what was measured of them.
 
@@ -101,6 +127,7 @@ class Provenance(Strict):
         integer_cost_percent: extra rate of integer scale indices against float ones, a level each.
         payload_cost_percent: extra rate of real payloads against a Gaussian's ideal code length.
         retrieval: for matchers.
+        described: for describers.
     """
 
     config: str
@@ -113,6 +140,7 @@ class Provenance(Strict):
     integer_cost_percent: tuple[float, ...] = ()
     payload_cost_percent: tuple[float, ...] = ()
     retrieval: Retrieval | None = None
+    described: Described | None = None
 
 
 class _Common(Strict):
@@ -148,16 +176,29 @@ class MatcherManifest(_Common):
     size: MatcherSize | PatchSize
 
 
-AnyManifest = Annotated[Manifest | MatcherManifest, Field(discriminator="kind")]
-_ANY: TypeAdapter[Manifest | MatcherManifest] = TypeAdapter(AnyManifest)
-ManifestT = TypeVar("ManifestT", Manifest, MatcherManifest)
+class DescriberManifest(_Common):
+    """The ``bundle.json`` of a describer.
+
+    Attributes:
+        matcher: hash of the tensors of the matcher that it sees by.
+    """
+
+    kind: Literal["describer"] = "describer"
+    codec: str
+    size: DescriberSize
+    matcher: str
+
+
+AnyManifest = Manifest | MatcherManifest | DescriberManifest
+_ANY: TypeAdapter[AnyManifest] = TypeAdapter(Annotated[AnyManifest, Field(discriminator="kind")])
+ManifestT = TypeVar("ManifestT", Manifest, MatcherManifest, DescriberManifest)
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A loaded bundle; packed weights are float32 again."""
 
-    manifest: Manifest | MatcherManifest
+    manifest: AnyManifest
     tensors: dict[str, Tensor]
 
     def section(self, name: str) -> dict[str, Tensor]:
@@ -213,7 +254,7 @@ def save_bundle(
     return sealed
 
 
-def read_manifest(folder: Path) -> Manifest | MatcherManifest:
+def read_manifest(folder: Path) -> AnyManifest:
     """What a bundle says of itself.
 
     Raises:

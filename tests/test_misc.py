@@ -29,7 +29,7 @@ from shared.systems.misc import AIMS
 from shared.telling.describer import Describer
 from shared.telling.grounder import Grounder
 from shared.telling.telling import Item, ItemMap, Telling, TellingError
-from tests.data_sets import png
+from tests.picture_files import png
 
 WORDS = "Three bright hats hang on a blue wall."
 MAP = np.zeros((11, 16), np.bool_)

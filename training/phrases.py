@@ -34,7 +34,7 @@ __all__ = ["count", "written_as_usual"]
 #: Captions that are tokenised already have spaces around their punctuation.
 _SPACED = re.compile(r" +(?=[.,;:!?'])|(?<= ') +(?=s\b)")
 #: Times that something stands behind one and two words before it is in the tables; of letters likewise.
-LEAST_WORDS, LEAST_LETTERS = (2, 3), (2, 2, 2)
+LEAST_WORDS, LEAST_LETTERS = (1, 2), (1, 1, 2)
 REACH = max(len(LEAST_WORDS), len(LEAST_LETTERS))
 #: What a symbol counts that was not seen.
 UNSEEN = 0.5

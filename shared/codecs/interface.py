@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shared.errors import QualityError, SidewireError
 from shared.pictures import Picture, check_picture
 from shared.systems.catalogue import TextPlacement
+from shared.telling.telling import Telling
 
 __all__ = [
     "AnyEncoder",
@@ -67,11 +68,13 @@ class Decoded:
         picture: (H, W, 3) uint8.
         symbols_crc32c: checksum of header and decoded symbols, for codecs that have them.
         trust: 0..1, how far the decoder followed the caption; None where no caption was read.
+        telling: what the stream itself tells of the picture; None for streams that tell nothing.
     """
 
     picture: Picture
     symbols_crc32c: int | None = None
     trust: float | None = None
+    telling: Telling | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from shared.errors import (
     SizeError,
     UnknownCodecError,
 )
-from shared.latents.interface import Contents, LatentSymbols
+from shared.latents.interface import ROUNDING, Contents, LatentSymbols
 from shared.networks.transforms import Y_STRIDE, Z_STRIDE
 from shared.painting.painter import Painter
 from shared.pictures import Picture
@@ -48,6 +48,9 @@ from shared.telling.grounder import Grounder
 from shared.telling.telling import Telling
 
 __all__ = ["Aim", "Opened", "SemanticDecoder", "SemanticEncoder", "SemanticTerms", "Teller"]
+
+#: Levels of a stream are far apart: where one fits, the next finer one may with a wider dead zone.
+ZONES = (0.52, 0.54, 0.57, 0.61)
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,15 @@ class SemanticEncoder(StreamEncoder, ToldEncoder):
         limit = Wanted(bits_per_pixel=aim.bits_per_pixel).size_for(picture)
         assert limit is not None
         try:
-            _, encoded = best_that_fits(sealed, self.reference.qualities, limit)
+            level, encoded = best_that_fits(sealed, self.reference.qualities, limit)
         except SizeError:  # of a small picture the words alone may be more
-            encoded = sealed(self.reference.qualities[0])
+            return sealed(self.reference.qualities[0])
+        finer = level + 1
+        if finer in self.reference.qualities:
+            for zone in ZONES:
+                thinned = sealed(finer, zone)
+                if len(thinned.blob) <= limit:
+                    return max(thinned, encoded, key=lambda one: len(one.blob))
         return encoded
 
     def told(self, picture: Picture, quality: int, caption: str | None) -> Telling:
@@ -221,12 +230,23 @@ class SemanticEncoder(StreamEncoder, ToldEncoder):
         return self._teller.tell(picture, caption, items=self.terms.aims[quality].items)
 
     @torch.inference_mode()
-    def sealed(self, picture: Picture, quality: int, telling: Telling, level: int) -> Encoded:
-        """The stream of a telling and of a picture's reference of one level, whatever its size."""
+    def sealed(
+        self,
+        picture: Picture,
+        quality: int,
+        telling: Telling,
+        level: int,
+        dead_zone: float = ROUNDING,
+    ) -> Encoded:
+        """The stream of a telling and of a picture's reference of one level, whatever its size.
+
+        Args:
+            dead_zone: see :meth:`LatentCodec.analyse`.
+        """
         height, width = picture.shape[:2]
         terms = self.terms
         header = Header(terms.container_id, terms.model_id, width, height, quality)
-        reference = self.reference.symbols(picture, level)
+        reference = self.reference.symbols(picture, level, None, dead_zone)
         row = self.reference.terms.ladder[level].row
 
         def compress(bottom: int) -> bytes:
@@ -328,7 +348,8 @@ class SemanticDecoder(StreamDecoder):
         for blob in blobs:
             try:
                 opened = self.open(blob)
-                outcomes.append(Decoded(self.painted(opened), opened.crc32c))
+                picture = self.painted(opened)
+                outcomes.append(Decoded(picture, opened.crc32c, telling=opened.telling))
             except SidewireError as error:
                 outcomes.append(error)
         return outcomes

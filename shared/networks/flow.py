@@ -138,14 +138,17 @@ class Flow(nn.Module):
         return out
 
 
-def sample(end: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+def sample(
+    end: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int, taken: int | None = None
+) -> Tensor:
     """Follow the flow from noise (B, M, h, w) to a residual in ``steps`` Euler steps.
 
     Args:
         end: places (B, M, h, w) and times (B,) to where their lines end.
+        taken: only the first of these steps; None for all.
     """
     r = noise
-    for step in range(steps):
+    for step in range(steps if taken is None else taken):
         t = torch.full((len(r),), step / steps, device=r.device)
         r = r + (end(r, t) - r) / (steps - step)
     return r

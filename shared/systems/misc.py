@@ -32,7 +32,6 @@ from shared.bundle import (
     identity,
     read_bundle,
     read_manifest,
-    shipped_bundle,
 )
 from shared.codecs.halves import Ear, LatentDecoder
 from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
@@ -83,7 +82,7 @@ class Tools(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SIDEWIRE_MISC_", frozen=True)
 
     captioner: Path | None = Field(None, description="an image-to-text model of transformers")
-    grounder: Path | None = Field(None, description="a model of open_clip")
+    grounder: str = Field("", description="a model of open_clip: MODEL:WEIGHTS, or a folder")
     painter: Path | None = Field(None, description="an image-to-image pipeline of diffusers")
 
 
@@ -166,22 +165,23 @@ def _describer() -> Describer:
     from shared.telling.describer import CaptionedDescriber, SmallDescriber  # noqa: PLC0415
 
     tools = Tools()
-    small = SmallDescriber.load(shipped_bundle("describer"))
     if tools.captioner is None:
-        return small
+        return SmallDescriber()
     from shared.text.image_to_text import load_captioner  # noqa: PLC0415
 
-    return CaptionedDescriber(load_captioner(tools.captioner), small)
+    return CaptionedDescriber(load_captioner(tools.captioner))
 
 
 @cache
 def _grounder(device: str) -> Grounder:
-    from shared.telling.grounder import MatcherGrounder, OpenClipGrounder  # noqa: PLC0415
-
     tools = Tools()
-    if tools.grounder is not None:
-        return OpenClipGrounder(tools.grounder)
-    return MatcherGrounder.load(shipped_bundle("features"))
+    if tools.grounder:
+        from shared.telling.clip_grounder import OpenClipGrounder  # noqa: PLC0415
+
+        return OpenClipGrounder(tools.grounder, device)
+    from shared.telling.grounder import MatcherGrounder  # noqa: PLC0415
+
+    return MatcherGrounder()
 
 
 HALVES = OwnHalves(tuple(AIMS), model_id_of, encoder, decoder)

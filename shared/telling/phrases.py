@@ -66,9 +66,9 @@ class TextKind:
     end: int
 
 
-DESCRIPTIONS = TextKind(DESCRIPTION, 0, True, again=6, onwards=6, end=0)
-NAMES = TextKind(NAME, 1, False, again=110, onwards=30, end=40)
-DETAILS = TextKind(DETAIL, 1, False, again=60, onwards=110, end=20)
+DESCRIPTIONS = TextKind(DESCRIPTION, 0, True, again=2, onwards=4, end=0)
+NAMES = TextKind(NAME, 1, False, again=150, onwards=20, end=70)
+DETAILS = TextKind(DETAIL, 1, False, again=25, onwards=160, end=45)
 
 
 @dataclass

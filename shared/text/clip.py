@@ -21,7 +21,7 @@ from shared.errors import reason_of
 from shared.text.interface import TextWeightsError, UnknownTextEncoderError
 from shared.text.tower import TextTower, unit
 
-__all__ = ["ClipTower", "load_clip"]
+__all__ = ["ClipTower", "load_clip", "located"]
 
 #: Words that the tokenizer may remember: at worst some 60 MB.
 REMEMBERED_WORDS = 1 << 12
@@ -98,22 +98,29 @@ def load_clip(source: str, device: str) -> ClipTower:
         UnknownTextEncoderError: no such model name. TextWeightsError: no or damaged weights, or a
             tower of another kind.
     """
+    return _load(source, *located(source), device)
+
+
+def located(source: str) -> tuple[str, str | None]:
+    """A source as open_clip's name of the model, and its file of weights where the name is not enough.
+
+    Raises:
+        UnknownTextEncoderError, TextWeightsError: as :func:`load_clip` does, for what is not there.
+    """
     name, _, file = source.partition("@")
     if Path(source).is_dir():
-        name, weights = f"local-dir:{Path(source).resolve()}", None
-    elif name not in open_clip.list_models():
+        return f"local-dir:{Path(source).resolve()}", None
+    if name not in open_clip.list_models():
         raise UnknownTextEncoderError(
             f"clip:{source}: neither a folder nor one of open_clip.list_models(); "
             "write clip:FOLDER or clip:NAME@FILE, such as clip:ViT-B-32@/weights/clip.safetensors"
         )
-    elif not file or not Path(file).is_file():
+    if not file or not Path(file).is_file():
         raise TextWeightsError(
             f"no weights for clip:{source}: download a checkpoint of {name} and give its file as "
             f"clip:{name}@FILE"
         )
-    else:
-        weights = str(Path(file).resolve())
-    return _load(source, name, weights, device)
+    return name, str(Path(file).resolve())
 
 
 def _load(source: str, name: str, weights: str | None, device: str) -> ClipTower:

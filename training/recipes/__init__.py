@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.recipe import Recipe
+from training.recipes.describer import DescriberRecipe
 from training.recipes.flow import FlowRecipe
 from training.recipes.generator import GeneratorRecipe
 from training.recipes.matcher import MatcherRecipe
@@ -19,4 +20,5 @@ KINDS: dict[str, type[Recipe[Any]]] = {
     "flow": FlowRecipe,
     "matcher": MatcherRecipe,
     "peer": PeerRecipe,
+    "describer": DescriberRecipe,
 }
