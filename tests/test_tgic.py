@@ -201,7 +201,7 @@ def test_words_reach_both_ends_over_real_sockets(tmp_path: Path, kodak: dict[str
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "feed.parquet")
     sink = tmp_path / "sink"
-    decoding = ("--generator", "tgic", "--decoder", "processes", "--decoder-processes", 1)
+    decoding = ("--generator", "tgic", "--set", "decoder_processes=1")
     with receiver(tmp_path / "state", "--sink", sink, *decoding, "--caption-wait", 60) as running:
         sender = Program(
             *("send", "--feed", tmp_path / "feed.parquet", "--codec", "tgic", "--json"),
