@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 
 from cluster.reproduce.tgic import STEPS, TGIC_IRC, TGIC_LOSSES
 from cluster.reproduce.variants import Variant, configured
+from cluster.trials.processes import Program, receiver
 from shared.bundle import MatcherManifest, Provenance
-from shared.codecs import ToldEncoder, get_codec, load_decoder
+from shared.codecs import ToldEncoder, encode, get_codec, load_decoder
 from shared.codecs.loading import load_codec
 from shared.codecs.parts import Parts
 from shared.errors import BundleError, CorruptStreamError
@@ -26,11 +28,11 @@ from shared.networks.ita import SCALES, ImageTextAttention
 from shared.networks.patches import PatchMatcher, PatchSize
 from shared.networks.stages import Conditioner, Conditioning
 from shared.networks.tgic import TgicAnalysis, TgicSize, TgicSynthesis
-from shared.pictures import Picture
+from shared.pictures import Picture, read_picture
 from shared.systems import tgic
 from shared.systems.catalogue import TextPlacement, system
 from tests.data_sets import write_pictures
-from tests.registered import registered
+from tests.picture_files import png
 from tests.test_paper_size import recipe
 from tests.test_told_encoders import LEVEL, WIDTH, features, said, spoken_up
 from tests.test_told_paper_size import OWN, told_examples
@@ -55,13 +57,6 @@ SMALL = {
     "said": 2,
     "transforms": {"base": 4, "latent": 16, "blocks": 1},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known() -> Iterator[None]:
-    """Its rows are known, though no weights ship."""
-    with registered("shared.systems.untrained"):
-        yield
 
 
 def count(module: nn.Module) -> int:
@@ -195,6 +190,33 @@ def test_a_run_makes_a_codec_told_at_both_ends_whose_streams_base_decodes(
     assert {one.symbols_crc32c for one in found} == {theirs.symbols_crc32c}
     assert not np.array_equal(found[0].picture, found[1].picture)
     assert not np.array_equal(found[1].picture, theirs.picture)
+
+
+def test_words_reach_both_ends_over_real_sockets(tmp_path: Path, kodak: dict[str, Picture]) -> None:
+    """The sender's words are its feed's, the decoder's those of the captions' channel."""
+    words, picture = "Three bright hats hang on a blue wall.", kodak["kodim03"][:128, :192]
+    rows = [
+        {"id": name, "image": png(picture), "captions": captions}
+        for name, captions in (("spoken", [words]), ("silent", []))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "feed.parquet")
+    sink = tmp_path / "sink"
+    decoding = ("--generator", "tgic", "--set", "decoder_processes=1")
+    with receiver(tmp_path / "state", "--sink", sink, *decoding, "--caption-wait", 60) as running:
+        sender = Program(
+            *("send", "--feed", tmp_path / "feed.parquet", "--codec", "tgic", "--json"),
+            *("--quality", LEVEL, "--processes", 1, "--state", tmp_path / "journal"),
+            *("--images", running.images, "--captions", running.captions),
+        )
+        sent = sender.line()
+    assert (sent["decoded_with_text"], sent["decoded_no_text"]) == (1, 1)
+    codec = get_codec("tgic")
+    for name, text in (("spoken", words), ("silent", None)):
+        (shown,) = sink.rglob(f"*{name}*.png")
+        blob = encode(codec.encoder, picture, LEVEL, text).blob
+        off = read_picture(shown).astype(int) - codec.decode(blob, text).picture
+        # Threads and batches round otherwise.
+        assert np.abs(off).max() <= 2, name
 
 
 def test_its_twin_is_the_same_recipe_told_nothing() -> None:

@@ -93,6 +93,9 @@ BUILT_IN = (
         "taco", "shared.systems.taco", TextPlacement.ENCODER, 1, stream="base", twin="taco-none"
     ),
     System("taco-none", "shared.systems.taco", TextPlacement.NOWHERE, 1, stream="base"),
+    # Told at both ends: its decoder reads the caption where one comes, and the stream decodes without.
+    System("tgic", "shared.systems.tgic", TextPlacement.BOTH, 1, stream="base", twin="tgic-none"),
+    System("tgic-none", "shared.systems.tgic", TextPlacement.NOWHERE, 1, stream="base"),
     System("ssa", "shared.systems.ssa", TextPlacement.DECODER, 2, twin="none"),
     System("none", "shared.systems.ssa", TextPlacement.NOWHERE, 2, stream="ssa"),
 )
