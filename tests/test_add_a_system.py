@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from shared.codecs import ToldEncoder, get_codec, load_encoder
 from shared.codecs.loading import load_bundle
 from shared.feed import read_feed
 from shared.pictures import picture_from_bytes, read_picture
+from shared.systems.catalogue import ENVIRONMENT
+from tests.commands import sidewire
 from tests.demo_feed import write_demo_feed
 from tests.registered import registered
 
@@ -29,9 +32,8 @@ QUALITY = 1
 
 
 def run(*words: object) -> str:
-    done = subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=280)
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    return done.stdout
+    """A command in this process, which knows the system; others do in the tests over real sockets."""
+    return sidewire(*words, **{ENVIRONMENT: os.environ[ENVIRONMENT]}).stdout
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +180,12 @@ def _toy_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_demo_shows_it(feed: Path, tmp_path: Path) -> None:
-    run(
+    words = command(
         *("demo", "--headless", "--feed", feed, "--codec", "toy", "--quality", QUALITY),
         *("--decoder", "processes", "--rate", 5, "--limit", 3, "--report", tmp_path / "report"),
     )
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, (done.stdout, done.stderr)
     found = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (found["frames_decoded"], found["lost"], found["duplicated"]) == (2, 0, 0)
     streams = {path.read_bytes() for path in (tmp_path / "report" / "streams").glob("*.swi")}

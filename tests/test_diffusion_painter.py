@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared.bundle import read_bundle, shipped_bundle
 from shared.codecs import load_decoder
-from shared.codecs.semantic import SemanticDecoder
+from shared.codecs.halves import LatentDecoder
 from shared.errors import MissingExtraError
 from shared.painting import diffusion
 from shared.painting.diffusion import DiffusionPainter, check_pipeline
 from shared.painting.painter import PainterError
 from shared.pictures import Picture
+from shared.systems import misc
 from shared.telling.telling import Item, Telling
 from tests.pipeline_models import EDGE, make_pipeline
 
@@ -144,8 +146,8 @@ def with_code(folder: Path) -> None:
     (folder / "scheduler/own.py").write_text("open('ran', 'w')\nclass Scheduler: pass\n")
 
 
-def of_other_words(folder: Path) -> None:
-    """A text encoder of another width than what the network hears."""
+def for_inpainting(folder: Path) -> None:
+    """A network that asks for more than a picture."""
     path = folder / "unet/config.json"
     config = json.loads(path.read_text()) | {"in_channels": 9}
     path.write_text(json.dumps(config))
@@ -157,12 +159,12 @@ def of_other_words(folder: Path) -> None:
         (shutil.rmtree, "is no folder"),
         (lambda folder: strip(folder, "model_index.json"), "holds no pipeline"),
         (lambda folder: strip(folder, "unet/config.json"), "holds no usable pipeline"),
-        (lambda folder: strip(folder, "tokenizer/tokenizer.json"), "painter"),
+        (lambda folder: strip(folder, "tokenizer/tokenizer.json"), "lacks its tokenizer"),
         (lambda folder: strip(folder, "text_encoder/model.safetensors"), "no usable pipeline"),
         (as_pickle, "holds no usable pipeline"),
         (without_a_weight, r"has no weights for vae's decoder\.conv_in\.weight"),
         (with_code, "holds no usable pipeline"),
-        (of_other_words, "painter"),
+        (for_inpainting, "no weights|no usable pipeline|tried on a grey picture"),
     ],
 )
 def test_a_folder_that_is_no_painter_is_refused(
@@ -197,9 +199,9 @@ def test_it_is_named_by_the_environment(
 ) -> None:
     """A wrong name is found when a decoder is made, not with its first picture."""
     monkeypatch.setenv("SIDEWIRE_MISC_PAINTER", str(folder))
-    decoder = load_decoder("misc")
-    assert isinstance(decoder, SemanticDecoder)
-    assert isinstance(decoder._painter, DiffusionPainter)
+    stream, bundle = load_decoder(misc.STREAM), read_bundle(shipped_bundle(misc.STREAM))
+    assert isinstance(stream, LatentDecoder)
+    assert isinstance(misc._painter(bundle, stream), DiffusionPainter)
     monkeypatch.setenv("SIDEWIRE_MISC_PAINTER", str(tmp_path / "none"))
     with pytest.raises(PainterError, match="is no folder"):
-        load_decoder("misc")
+        misc.decoder(bundle, None, None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +17,20 @@ import pytest
 from PIL import Image
 from pyarrow import ipc
 
-from cluster.trials.processes import Program, command, receiver, result
-from sender.encoders import EncodedPicture, EncoderPool, UnencodablePicture
+from cluster.trials.processes import Program, receiver
+from sender.encode_worker import CodecSettings, EncodeTask, Made, Unencodable, build_encoder
+from sender.encoders import EncoderPool
 from sender.settings import SendSettings
 from sender.sources import read_pictures
 from shared.captioner import CaptionerError
 from shared.codecs import ToldEncoder, load_decoder, load_encoder
 from shared.pictures import Picture, picture_from_bytes
 from shared.settings import SettingsError
+from shared.systems.catalogue import ENVIRONMENT
 from shared.text.image_to_text import load_captioner
 from tests import told_system
 from tests.captioner_models import SIDE, make_blip
+from tests.commands import sidewire
 
 QUALITY = 1
 SPOKEN, SILENT, BROKEN = "spoken", "silent", "broken"
@@ -96,21 +98,19 @@ def blob(name: str, caption: str | None) -> bytes:
     return encoder.encode_told(picture_from_bytes(IMAGES[name]), QUALITY, caption).blob
 
 
-def encoded(feed: Path, captioner: Path | None = None) -> dict[str, EncodedPicture]:
-    """What an encoding process makes of a feed; all but the broken picture."""
+def encoded(feed: Path, captioner: Path | None = None) -> dict[str, Made]:
+    """What an encoding process makes of a feed, here in this one; all but the broken picture.
 
-    async def run() -> list[EncodedPicture | UnencodablePicture]:
-        pool = EncoderPool(told_system.NAME, QUALITY, 1, 2, captioner=captioner)
-        await pool.start()
-        try:
-            async with aclosing(pool.encode(read_pictures(str(feed), told=0))) as results:
-                return [one async for one in results]
-        finally:
-            await pool.close()
-
-    made = {one.name: one for one in asyncio.run(run())}
-    assert isinstance(made.pop(BROKEN), UnencodablePicture)
-    return {name: one for name, one in made.items() if isinstance(one, EncodedPicture)}
+    Whole processes are in the tests over real sockets.
+    """
+    settings = CodecSettings(told_system.NAME, QUALITY, threads=1, captioner=captioner)
+    _, make = build_encoder(settings)
+    made = {
+        one.name: make(EncodeTask(one.image, one.caption))
+        for one in read_pictures(str(feed), told=0)
+    }
+    assert isinstance(made.pop(BROKEN), Unencodable)
+    return {name: one for name, one in made.items() if isinstance(one, Made)}
 
 
 @pytest.mark.parametrize("write", [as_parquet, as_arrow, as_sidecars, as_listed])
@@ -202,13 +202,14 @@ def test_the_decoder_of_a_told_sender_reads_nothing(told: Path) -> None:
 
 def test_a_file_is_encoded_with_what_the_captioner_sees(tmp_path: Path, blip: Path) -> None:
     (tmp_path / "p.png").write_bytes(IMAGES[SILENT])
+    systems = {ENVIRONMENT: os.environ[ENVIRONMENT]}
     words = ("encode", tmp_path / "p.png", tmp_path / "p.swi", "--codec", told_system.NAME)
-    said = result([*words, "--quality", QUALITY, "--captioner", blip])
+    # Which systems there are is known here; the settings of this process are hidden from a command.
+    done = sidewire(*words, "--quality", QUALITY, "--captioner", blip, "--json", **systems)
+    said = json.loads(done.stdout)
     assert said["caption"] == load_captioner(blip).caption(picture_from_bytes(IMAGES[SILENT]))
     assert (tmp_path / "p.swi").read_bytes() == blob(SILENT, said["caption"])
-    both = [*words, "--captioner", blip, "--caption", CAPTION]
-    done = subprocess.run(command(*both), capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = sidewire(*words, "--captioner", blip, "--caption", CAPTION, code=2, **systems)
     assert "give one of --caption and --captioner" in " ".join(done.stderr.split())
 
 

@@ -164,6 +164,9 @@ def _pipeline(folder: Path) -> Any:
             f"painter {folder} holds no usable pipeline of Stable Diffusion, with weights in safetensors"
             f" ({reason_of(error)})"
         ) from None
+    # Where its files are missing, the library makes one up that knows its special tokens alone.
+    if len(pipeline.tokenizer) <= len(pipeline.tokenizer.all_special_ids):
+        raise PainterError(f"painter {folder} lacks its tokenizer")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
