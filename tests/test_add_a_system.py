@@ -113,10 +113,10 @@ def test_the_words_change_its_bits(feed: Path) -> None:
 def test_captions_reach_the_sender_over_real_sockets(feed: Path, tmp_path: Path) -> None:
     """What is decoded is what an encoder makes that was told the feed's caption."""
     sink = tmp_path / "sink"
-    with receiver(tmp_path / "state", "--sink", sink) as running:
+    with receiver(tmp_path / "state", "--sink", sink, "--set", "decoder_processes=1") as running:
         sent = result(
             [
-                *("send", "--feed", feed, "--codec", "toy", "--quality", QUALITY),
+                *("send", "--feed", feed, "--codec", "toy", "--quality", QUALITY, "--processes", 1),
                 *("--images", running.images, "--state", tmp_path / "journal"),
             ]
         )
