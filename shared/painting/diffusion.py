@@ -146,7 +146,8 @@ def _pipeline(folder: Path) -> Any:
         for library in (diffusers, transformers):  # they speak of texts that are cut, and show bars
             library.utils.logging.set_verbosity_error()
             library.utils.logging.disable_progress_bar()
-        pipeline: Any = diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(
+        kind: Any = diffusers.StableDiffusionImg2ImgPipeline
+        pipeline: Any = kind.from_pretrained(
             str(folder),
             unet=_network(diffusers.UNet2DConditionModel, folder, "unet"),
             vae=_network(diffusers.AutoencoderKL, folder, "vae"),
