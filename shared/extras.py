@@ -40,7 +40,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "words": _WORDS,
     "decoder": _DECODER,
     "research": _RESEARCH,
-    "all": ("diffusers", "ray", "open_clip", *_GATEWAY, *_RAY_TRAIN, *_RESEARCH),
+    "all": ("ray", "open_clip", "diffusers", *_GATEWAY, *_RAY_TRAIN, *_RESEARCH),
 }
 
 #: What nobody is told to install who lacks one module that another extra brings, too.

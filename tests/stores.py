@@ -86,7 +86,8 @@ class StoreServer:
 class GoogleServer(StoreServer):
     """A server of Google's protocol that runs, with a bucket."""
 
-    silence = r"mended: gs://\S+: .*(Timeout|retry|Retry)"
+    # Google's client waits for a server that says nothing, and pyarrow has no setting for how long.
+    silence = ""
 
     def uri(self, prefix: str, bucket: str = BUCKET) -> str:
         """See the class above."""

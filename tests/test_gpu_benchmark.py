@@ -23,7 +23,7 @@ def visible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_of_it_without_a_gpu(
-    training_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    training_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = {"kind": "rate-distortion"} | config(steps=2, quantised_steps=1).model_dump(
         mode="json", exclude_defaults=True
@@ -38,7 +38,7 @@ def test_all_of_it_without_a_gpu(
         tmp_path / "run",
     )
     gpu.main(["--device", "cpu", *TINY, *map(str, training)])
-    report = json.loads(capsys.readouterr().out)
+    report = json.loads(capfd.readouterr().out)
     assert report["device"] == "cpu"
     assert [one["streams"] for one in report["golden"]] == [len(one.cases) for one in SETS.values()]
     for one in report["golden"]:

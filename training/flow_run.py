@@ -46,8 +46,8 @@ REFERENCE_STEPS = 12
 PAINTED_SHARE, PAINTED_LEAST = 0.3, 0.3
 #: Pictures that spread and scale of the latents are taken from.
 MEASURED = 512
-#: Of the steps on pictures so many are the last one to the picture.
-LAST_SHARE = 0.5
+#: Of the steps on pictures so many are the last one to the picture, and so many begin behind an item's.
+LAST_SHARE, ITEM_SHARE = 0.5, 0.6
 #: Pictures that are watched.
 WATCHED = 32
 
@@ -168,13 +168,32 @@ class FlowRun(Run[LineStep]):
         """The same pictures, at a place that the flow itself leads to; in half of the steps the last one."""
         rng = np.random.default_rng([self.recipe.seed, number, 1])
         size = self.recipe.size
+        if rng.random() < ITEM_SHARE:
+            line = self._with_an_item(rng, told, line)
         steps = int(rng.choice([size.item_steps, size.steps]))
         taken = steps - 1 if rng.random() < LAST_SHARE else int(rng.integers(steps))
-        noise = torch.from_numpy(rng.standard_normal(line.end.shape, np.float32)).to(line.end)
-        place = sample(
-            lambda r, t: self.reached(replace(line, place=r, t=t), told), noise, steps, taken
-        )
+        place = self._led(rng, told, line, steps, taken)
         return replace(line, place=place, t=torch.full_like(line.t, taken / steps))
+
+    def _with_an_item(self, rng: np.random.Generator, told: Conditioning, line: Line) -> Line:
+        """The same lines behind an item's steps: references that the flow itself has painted in a region."""
+        steps = self.recipe.size.item_steps
+        r = self._led(rng, told, line, steps, steps)
+        count, _, height, width = r.shape
+        region = torch.from_numpy(_rectangles(rng, count, height, width)).to(r)[:, None] * r
+        y_ref = line.y_ref + region * self.flow.spread[:, None, None]
+        return replace(line, end=line.end - region, y_ref=y_ref)
+
+    def _led(
+        self, rng: np.random.Generator, told: Conditioning, line: Line, steps: int, taken: int
+    ) -> Tensor:
+        """Where the flow leads from noise in the first ``taken`` of ``steps``."""
+        noise = torch.from_numpy(rng.standard_normal(line.end.shape, np.float32)).to(line.end)
+
+        def end(r: Tensor, t: Tensor) -> Tensor:
+            return self.reached(replace(line, place=r, t=t), told)
+
+        return sample(end, noise, steps, taken)
 
     def reached(self, line: Line, told: Conditioning) -> Tensor:
         """Where the network says that lines end, in bfloat16 inside."""
@@ -267,11 +286,19 @@ class FlowRun(Run[LineStep]):
 
 def _regions(rng: np.random.Generator, count: int, height: int, width: int) -> NDArray[np.float32]:
     """How far places are painted already, (B, h, w): for most pictures nowhere, for some in a rectangle."""
-    painted = np.zeros((count, height, width), np.float32)
-    for one in painted:
-        if rng.random() < PAINTED_SHARE:
-            (top, bottom), (left, right) = (
-                np.sort(rng.integers(0, side + 1, 2)) for side in (height, width)
-            )
-            one[top:bottom, left:right] = rng.uniform(PAINTED_LEAST, 1)
-    return painted
+    chosen = rng.random(count) < PAINTED_SHARE
+    how_far = (chosen * rng.uniform(PAINTED_LEAST, 1, count)).astype(np.float32)
+    return how_far[:, None, None] * _rectangles(rng, count, height, width)
+
+
+def _rectangles(
+    rng: np.random.Generator, count: int, height: int, width: int
+) -> NDArray[np.float32]:
+    """A rectangle of ones in each of (B, h, w)."""
+    found = np.zeros((count, height, width), np.float32)
+    for one in found:
+        (top, bottom), (left, right) = (
+            np.sort(rng.integers(0, side + 1, 2)) for side in (height, width)
+        )
+        one[top:bottom, left:right] = 1
+    return found
