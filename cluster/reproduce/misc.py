@@ -32,8 +32,8 @@ __all__ = ["EVIDENCE"]
 
 MISC, BASE = CodecEntry("misc", "misc"), CodecEntry("base", "base")
 #: Levels of base between whose rates those of misc lie.
-LADDER = tuple(range(7, 15))
-TEXTS = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
+LADDER = tuple(range(8, 14))
+TEXTS = (TextMode.MATCHED,)
 #: Levels with every part.
 WHOLE = (1, 2)
 #: What stands where no reference is sent.
