@@ -50,11 +50,13 @@ class Strokes:
         canvas: the stream's level whose latents are painted in.
         item: n, steps for each item.
         whole: steps for the whole picture.
+        opacity: 0..1, how much of an item's paint is kept.
     """
 
     canvas: int
     item: int
     whole: int
+    opacity: float = 1.0
 
 
 class FlowPainter(Painter):
@@ -62,8 +64,12 @@ class FlowPainter(Painter):
 
     ::
 
-        S[-1] = g_a(reference)    S[j] = M[j] flow_n(S[j-1], T_d[j]) + (1 - M[j]) S[j-1]
+        S[-1] = g_a(reference)    S[j] = a M[j] flow_n(S[-1], T_d[j]) + (1 - a M[j]) S[j-1]
         x_hat = g_s(flow_n'(S[J-1], T_all))
+
+    Items begin from the reference, so that places of two of them are not painted twice, and at an opacity a:
+    the whole is painted over them. (With a = 1 and each from the one before, squared error and feature
+    distance are worse than without items.)
 
     Args:
         analysis, synthesis: halves of the stream whose latents are painted in.
@@ -92,16 +98,15 @@ class FlowPainter(Painter):
         # The generator of the CPU draws the same everywhere.
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)).to(y.device)
         true = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
+        first, strokes = y, self._strokes
         for item in telling.items:
             if item.map is None:
                 continue
-            place = _placed(item.map, true, y)
-            y = torch.lerp(
-                y, self._flowed(y, item.detail or item.name, noise, self._strokes.item), place
-            )
-        y = self._flowed(y, telling.description, noise, self._strokes.whole)
-        painted, _ = self._synthesis.painted(y, [self._strokes.canvas], [None], 1)
-        return painted[0, :height, :width]
+            painted = self._flowed(first, item.detail or item.name, noise, strokes.item)
+            y = torch.lerp(y, painted, strokes.opacity * _placed(item.map, true, y))
+        y = self._flowed(y, telling.description, noise, strokes.whole)
+        shown, _ = self._synthesis.painted(y, [strokes.canvas], [None], 1)
+        return shown[0, :height, :width]
 
     def _flowed(self, y: Tensor, text: str, noise: Tensor, steps: int) -> Tensor:
         """Where the flow leads from y, (1, M, h, w), told a text."""

@@ -96,6 +96,8 @@ BUILT_IN = (
     # Told at both ends: its decoder reads the caption where one comes, and the stream decodes without.
     System("tgic", "shared.systems.tgic", TextPlacement.BOTH, 1, stream="base", twin="tgic-none"),
     System("tgic-none", "shared.systems.tgic", TextPlacement.NOWHERE, 1, stream="base"),
+    # Words, maps and a reference of base: no caption is read where it is decoded.
+    System("misc", "shared.systems.misc", TextPlacement.ENCODER, 3),
     System("ssa", "shared.systems.ssa", TextPlacement.DECODER, 2, twin="none"),
     System("none", "shared.systems.ssa", TextPlacement.NOWHERE, 2, stream="ssa"),
 )

@@ -6,7 +6,7 @@ Li et al., "MISC: Ultra-low Bitrate Image Semantic Compression Driven by Large M
     x --down-sampled, base's encoder--> B ------------------------------+--> one rANS stack, container
 
     container --base's decoder--> I_ref --base's g_a--> S[-1]
-    S[j] = M[j] flow_n(S[j-1], T_d[j]) + (1 - M[j]) S[j-1]            for each item, n steps
+    S[j] = a M[j] flow_n(S[-1], T_d[j]) + (1 - a M[j]) S[j-1]         for each item, n steps
     S[final] = flow_n'(S[J-1], T_all)                                 n' = 4 n steps
     S[final] --base's g_s--> x_hat
 
@@ -74,6 +74,7 @@ class Size(BaseModel):
     canvas: int = Field(14, ge=0, description="base's level whose latents are painted in")
     item_steps: int = Field(3, ge=1, description="n, of the flow for each item")
     steps: int = Field(12, ge=1, description="of the flow for the whole picture")
+    opacity: float = Field(0.5, ge=0, le=1, description="a, how much of an item's paint is kept")
 
 
 class Tools(BaseSettings):
@@ -164,7 +165,7 @@ def _painter(bundle: Bundle, synthesis: LatentDecoder) -> Painter:
     own = synthesis.terms
     analysis = encoder_of(_stream(), Precision(str(own.dtype).removeprefix("torch.")), own.device)
     ear = Ear(manifest.text_encoder, own.device, (size.flow.text_width, size.flow.token_width))
-    strokes = Strokes(size.canvas, size.item_steps, size.steps)
+    strokes = Strokes(size.canvas, size.item_steps, size.steps, size.opacity)
     return FlowPainter(analysis, synthesis, flow, ear, strokes)
 
 
