@@ -23,7 +23,7 @@ from cluster.evaluation.texts import TextMode
 from cluster.reproduce.comparisons import mean_of
 from cluster.reproduce.evidence import Evidence, Request, feeds, rows_of
 from cluster.reproduce.tables import Cell, Column, Section, TableRow
-from shared.codecs.semantic import SemanticDecoder, SemanticEncoder
+from shared.codecs.semantic import Opened, SemanticDecoder, SemanticEncoder
 from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
 from shared.telling.telling import Telling
@@ -164,13 +164,11 @@ def _levels(request: Request, progress: Progress) -> list[Section]:
 
 
 def _scores(
-    kept: Kept, picture: Picture, captions: Sequence[str], level: int, examiner: Examiner
+    kept: Kept, opened: Opened, level: int, captions: Sequence[str], examiner: Examiner
 ) -> tuple[float, ...]:
     """Bits a pixel, PSNR, feature distance and judge score of what is left of a stream."""
     encoder, decoder = _halves()
-    said = captions[0] if captions else None
-    whole = encoder.encode_told(picture, level, said).blob
-    opened = decoder.open(whole)
+    picture = examiner.original
     shown = picture if kept.reference else np.full_like(picture, GREY)
     reference = opened.header.quality if kept.reference else encoder.reference.qualities[0]
     encoded = encoder.sealed(shown, level, kept.of(opened.telling), reference)
@@ -181,6 +179,7 @@ def _scores(
 
 
 def _table4(request: Request, progress: Progress) -> list[Section]:
+    encoder, decoder = _halves()
     sections = []
     for name, path in feeds(request).items():
         if name == "Flickr8k":
@@ -190,8 +189,10 @@ def _table4(request: Request, progress: Progress) -> list[Section]:
         for picture, captions in _read(path, request.limit):
             examiner = Examiner(picture, Measures(ssimulacra2=False, matching=True))
             for level in WHOLE:
+                blob = encoder.encode_told(picture, level, captions[0] if captions else None).blob
+                opened = decoder.open(blob)
                 for kept in TABLE4:
-                    scores = _scores(kept, picture, captions, level, examiner)
+                    scores = _scores(kept, opened, level, captions, examiner)
                     found.setdefault((level, kept), []).append(scores)
             progress.advance(bar)
         sections += [_parts_of(name, level, found) for level in WHOLE]
