@@ -58,6 +58,7 @@ def reproduce(
             metavar="WHAT",
             help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes, ssa-words, ssa-bytes,"
             " selic-fusion, selic-semantics, taco-ablation, tgic-irc, tgic-losses, tgic-blocks,"
+            " misc-levels, misc-table4,"
             " text-prior or previews.",
         ),
     ],
