@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sender.captioning import Told, captioner_for, told_of
+from sender.captioning import captioner_for, told_of
 from shared.captioner import Captioner
 from shared.errors import UnknownCodecError, reason_of
 from shared.faults import reached
@@ -124,24 +124,15 @@ def build_encoder(
 def _whole(
     encoder: AnyEncoder, quality: int, captioner: Captioner | None, task: EncodeTask
 ) -> Made:
-    from shared.codecs import StreamEncoder, encode  # noqa: PLC0415
+    from shared.codecs import encode  # noqa: PLC0415
+    from shared.telling.telling import TellingError  # noqa: PLC0415
 
     picture = picture_from_bytes(task.image)
     told = told_of(picture, task.caption, captioner)
-    if isinstance(encoder, StreamEncoder) and encoder.tellings:
-        told = understood(told)
-    return Made(encode(encoder, picture, quality, told.caption).blob, told.warning)
-
-
-def understood(told: Told) -> Told:
-    """The same for an encoder of tellings; nothing where it is none, as no words cost a picture."""
-    from shared.telling.telling import Telling, TellingError  # noqa: PLC0415
-
     try:
-        Telling.of_text(told.caption)
-    except TellingError as error:
-        return Told(None, str(error))
-    return told
+        return Made(encode(encoder, picture, quality, told.caption).blob, told.warning)
+    except TellingError as error:  # no words cost a picture
+        return Made(encode(encoder, picture, quality, None).blob, str(error))
 
 
 def _preview(encoder: LatentEncoder, limit: int, task: EncodeTask) -> Made:

@@ -14,7 +14,7 @@ from shared.bitstream.container import Container, Form
 from shared.codecs import ToldEncoder, get_codec
 from shared.codecs.halves import LatentEncoder
 from shared.codecs.preview import preview, previewer
-from shared.codecs.semantic import SemanticDecoder, SemanticEncoder, Teller
+from shared.codecs.semantic import SemanticDecoder, SemanticEncoder
 from shared.errors import (
     ContainerError,
     CorruptStreamError,
@@ -28,6 +28,7 @@ from shared.systems.catalogue import TextPlacement, system
 from shared.systems.misc import AIMS
 from shared.telling.describer import Describer
 from shared.telling.grounder import Grounder
+from shared.telling.teller import Teller
 from shared.telling.telling import Item, ItemMap, Telling, TellingError
 from tests.picture_files import png
 

@@ -6,9 +6,10 @@ Features are made once by the frozen text encoder and kept beside the run in a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,15 +17,26 @@ from numpy.typing import NDArray
 
 from shared.text.interface import TextFeatures
 from shared.text.registry import get_text_encoder
-from training.data import decoded
+from training.data import decoded, matching
 
-__all__ = ["CAPTIONS", "CaptionedPictures", "Words"]
+__all__ = ["CAPTIONS", "CaptionedPictures", "Words", "captioned_rows", "repeated"]
 
 #: Captions a picture; a picture with fewer repeats its own.
 CAPTIONS = 5
 #: Words of a caption that training sees; Flickr8k's longest few lose their ends.
 TOKENS = 24
 ENCODE_CHUNK = 250
+
+
+def captioned_rows(path: Path, *columns: str) -> list[dict[str, Any]]:
+    """The rows of a Parquet file that have captions: these, and other columns."""
+    rows = pq.read_table(path, columns=[*columns, "captions"]).to_pylist()
+    return [row for row in rows if row["captions"]]
+
+
+def repeated(captions: Sequence[str]) -> list[str]:
+    """As many captions as every picture has; those of one with fewer come again."""
+    return [captions[i % len(captions)] for i in range(CAPTIONS)]
 
 
 @dataclass(frozen=True)
@@ -79,17 +91,12 @@ class CaptionedPictures:
         Raises:
             FileNotFoundError: the pattern matches no file.
         """
-        paths = sorted(folder.glob(pattern))
-        if not paths:
-            raise FileNotFoundError(f"no training data: {folder / pattern} matches no file")
         digest = hashlib.sha256()
         encoded: list[bytes] = []
         captions: list[str] = []
-        for path in paths:
-            for row in pq.read_table(path, columns=["image", "captions"]).to_pylist():
-                if not row["captions"]:
-                    continue
-                own = [row["captions"][i % len(row["captions"])] for i in range(CAPTIONS)]
+        for path in matching(folder, pattern):
+            for row in captioned_rows(path, "image"):
+                own = repeated(row["captions"])
                 digest.update(row["image"])
                 digest.update("\n".join(own).encode())
                 encoded.append(row["image"])

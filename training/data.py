@@ -22,7 +22,19 @@ from torch.nn import functional as F
 
 from shared.pictures import picture_from_bytes
 
-__all__ = ["PictureStore", "Zoom", "decoded"]
+__all__ = ["PictureStore", "Zoom", "decoded", "matching"]
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that a glob names, in order.
+
+    Raises:
+        FileNotFoundError: it matches no file.
+    """
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        raise FileNotFoundError(f"no training data: {folder / pattern} matches no file")
+    return paths
 
 
 def decoded(encoded: Sequence[bytes], workers: int) -> list[NDArray[np.uint8]]:
@@ -80,10 +92,7 @@ class PictureStore:
         encoded: list[bytes] = []
         owners: list[int] = []
         for owner, pattern in enumerate(patterns):
-            paths = sorted(folder.glob(pattern))
-            if not paths:
-                raise FileNotFoundError(f"no training data: {folder / pattern} matches no file")
-            for path in paths:
+            for path in matching(folder, pattern):
                 for value in pq.read_table(path, columns=["image"])["image"].to_pylist():
                     digest.update(value)
                     encoded.append(value)

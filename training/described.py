@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -16,9 +15,9 @@ from shared.networks.describer import BEGIN, END, UNKNOWN, seen_by
 from shared.networks.matcher import Matcher
 from shared.telling.telling import DESCRIPTION, clipped_text
 from shared.telling.tokens import pieces
-from training.captioned import CAPTIONS
+from training.captioned import CAPTIONS, captioned_rows, repeated
 from training.contrast import squares
-from training.data import decoded
+from training.data import decoded, matching
 from training.phrases import written_as_usual
 
 __all__ = ["Captioned", "DescribedPictures", "vocabulary_of"]
@@ -53,20 +52,16 @@ class Captioned:
         Raises:
             FileNotFoundError: the pattern matches no file.
         """
-        paths = sorted(folder.glob(pattern))
-        if not paths:
-            raise FileNotFoundError(f"no training data: {folder / pattern} matches no file")
         digest = hashlib.sha256()
         small: list[Tensor] = []
         captions: list[list[str]] = []
-        for path in paths:
-            rows = pq.read_table(path, columns=["image", "captions"]).to_pylist()
-            rows = [row for row in rows if row["captions"]][:most]
+        for path in matching(folder, pattern):
+            rows = captioned_rows(path, "image")[:most]
             for row in rows:
                 digest.update(row["image"])
                 digest.update("\n".join(row["captions"]).encode())
-                own = [row["captions"][i % len(row["captions"])] for i in range(CAPTIONS)]
-                captions.append([clipped_text(written_as_usual(one), DESCRIPTION) for one in own])
+                own = map(written_as_usual, repeated(row["captions"]))
+                captions.append([clipped_text(one, DESCRIPTION) for one in own])
             for picture in decoded([row["image"] for row in rows], workers):
                 x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
                 small.append(squares(x, side))

@@ -86,10 +86,8 @@ class LineStep(Step):
         batch: Batch,
         forward: Callable[[Batch], Pass],
         line: Line,
-        *,
-        learns: bool = True,
     ) -> None:
-        super().__init__(index, batch, forward, learns=learns)
+        super().__init__(index, batch, forward, learns=True)
         self.line = line
 
 

@@ -11,7 +11,7 @@ from shared.errors import SidewireError
 
 __all__ = ["SHIPPED", "ReportError", "ServiceTimes"]
 
-#: The one that ships, measured by the command that stands in it.
+#: The one that ships; docs/results.md says how it was measured.
 SHIPPED = Path(__file__).parent / "service_times.json"
 #: Roles of ``cores`` in a report that are a decoder's, an encoding sender's and a gateway's.
 DECODING = ("decoders",)

@@ -88,9 +88,7 @@ def _section(name: str, path: Path, request: Request, progress: Progress) -> Sec
 def _blocks(request: Request, progress: Progress) -> list[Section]:
     """A table of the pictures that are large enough."""
     return [
-        _section(name, path, request, progress)
-        for name, path in feeds(request).items()
-        if name == "Kodak"
+        _section(name, path, request, progress) for name, path in feeds(request, "Kodak").items()
     ]
 
 

@@ -63,17 +63,20 @@ class Request:
 Evidence = Callable[[Request, Progress], list[Section] | list[Path]]
 
 
-def feeds(request: Request) -> dict[str, Path]:
+def feeds(request: Request, *names: str) -> dict[str, Path]:
     """The evidence feeds that are there, by their names in tables.
 
+    Args:
+        names: those that are wanted; all by default.
+
     Raises:
-        FeedError: none is.
+        FeedError: none of them is.
     """
-    found = {
-        name: request.data / path for name, path in FEEDS.items() if (request.data / path).exists()
-    }
+    wanted = {name: request.data / FEEDS[name] for name in names or FEEDS}
+    found = {name: path for name, path in wanted.items() if path.exists()}
     if not found:
-        raise FeedError(f"{request.data}: none of {', '.join(map(str, FEEDS.values()))} is there")
+        places = ", ".join(str(FEEDS[name]) for name in wanted)
+        raise FeedError(f"{request.data}: none of {places} is there")
     return found
 
 

@@ -34,6 +34,8 @@ MISC, BASE = CodecEntry("misc", "misc"), CodecEntry("base", "base")
 #: Levels of base between whose rates those of misc lie.
 LADDER = tuple(range(8, 14))
 TEXTS = (TextMode.MATCHED,)
+#: Of photographs of some size.
+FEEDS = ("Kodak", "COCO")
 #: Levels with every part.
 WHOLE = (1, 2)
 #: What stands where no reference is sent.
@@ -151,9 +153,7 @@ def _against_base(name: str, rows: Sequence[ResultRow]) -> Section:
 
 def _levels(request: Request, progress: Progress) -> list[Section]:
     sections = []
-    for name, path in feeds(request).items():
-        if name == "Flickr8k":
-            continue
+    for name, path in feeds(request, *FEEDS).items():
         ladder = {BASE: LADDER, MISC: open_codec(MISC).qualities}
         rows = rows_of(request, (name, path), ladder, TEXTS, progress)
         sections += [_where_bytes_go(name, path, request.limit), _against_base(name, rows)]
@@ -181,9 +181,7 @@ def _scores(
 def _table4(request: Request, progress: Progress) -> list[Section]:
     encoder, decoder = _halves()
     sections = []
-    for name, path in feeds(request).items():
-        if name == "Flickr8k":
-            continue
+    for name, path in feeds(request, *FEEDS).items():
         found: dict[tuple[int, Kept], list[tuple[float, ...]]] = {}
         bar = progress.add_task(name, total=request.limit)
         for picture, captions in _read(path, request.limit):

@@ -36,7 +36,7 @@ from shared.pictures import Picture, check_picture
 from shared.systems.catalogue import stream_name
 from shared.text.interface import TextEncoder
 
-__all__ = ["TILE", "LatentDecoder", "LatentEncoder", "Terms", "ToldLatentEncoder"]
+__all__ = ["TILE", "LatentDecoder", "LatentEncoder", "Terms", "ToldLatentEncoder", "check_model"]
 
 #: Tiles of the transforms, in latents (a side of 1024 pixels).
 TILE = 64
@@ -285,11 +285,7 @@ class LatentDecoder(StreamDecoder):
             raise UnknownCodecError(
                 f"stream of codec id {header.codec_id}; {self.name} decodes {known}"
             )
-        if not header.is_of(terms.model_id):
-            raise ModelMismatchError(
-                f"stream of model {header.model_id.hex()}; this bundle is {terms.model_id.hex()}:"
-                " decode it with the bundle that made it"
-            )
+        check_model(header, terms.model_id)
         self.rung(header)
         return container
 
@@ -308,19 +304,26 @@ class LatentDecoder(StreamDecoder):
         return rung
 
     @torch.inference_mode()
+    def contents(self, payload: bytes, header: Header) -> Contents[LatentSymbols]:
+        """What a payload holds under a header, held against nothing yet.
+
+        Raises:
+            QualityError: no such level. CorruptStreamError: no encoder writes it.
+        """
+        rung = self.rung(header)
+        height, width = rung.coded(header.height, header.width)
+        rows, columns = -(-height // Z_STRIDE), -(-width // Z_STRIDE)
+        read: Contents[LatentSymbols] = self.latent.decompress(payload, rung.row, rows, columns)
+        return read
+
+    @torch.inference_mode()
     def symbols(self, container: Container) -> tuple[LatentSymbols, int]:
         """The symbols of a container, held against its checksum, and the CRC32C of header and symbols.
 
         Raises:
             CorruptStreamError: they are not what was coded.
         """
-        header = container.header
-        rung = self.rung(header)
-        height, width = rung.coded(header.height, header.width)
-        rows, columns = -(-height // Z_STRIDE), -(-width // Z_STRIDE)
-        read: Contents[LatentSymbols] = self.latent.decompress(
-            container.payload, rung.row, rows, columns
-        )
+        read = self.contents(container.payload, container.header)
         crc32c = container.verify(read.symbols.coded, self.terms.model_id, read.bottom)
         return read.symbols, crc32c
 
@@ -336,6 +339,12 @@ class LatentDecoder(StreamDecoder):
         rung = self.rung(header)
         painted, _ = self.painted(self.latents(symbols, header), [rung.row], [None], rung.scale)
         return rung.enlarged(painted[0], header.height, header.width)
+
+    def bit_map(self, symbols: LatentSymbols, header: Header) -> NDArray[np.float32]:
+        """Ideal code length at each place of what is coded of the true picture, in bits."""
+        height, width = self.rung(header).coded(header.height, header.width)
+        bits: NDArray[np.float32] = self.latent.bit_map(symbols)
+        return bits[: -(-height // Y_STRIDE), : -(-width // Y_STRIDE)]
 
     def given(
         self, captions: Sequence[str | None], y_hat: Tensor, quality: Tensor
@@ -415,9 +424,7 @@ class LatentDecoder(StreamDecoder):
         rows, columns = y_hat.shape[2:]
         header = container.header
         rung = self.rung(header)
-        height, width = rung.coded(header.height, header.width)
-        true = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
-        bits = self.latent.bit_map(symbols)[: true[0], : true[1]]
+        bits = self.bit_map(symbols, header)
         quality = torch.tensor([rung.row], device=self.terms.device)
         given = self.given([caption], y_hat, quality)
         if given is None:
@@ -434,9 +441,19 @@ class LatentDecoder(StreamDecoder):
                 whole[tile.target(factor)] = mask[0, 0].float().cpu().numpy()[tile.inner(factor)]
         trust = None if given.trust is None else float(given.trust[0])
         shown = (
-            whole[: true[0] * f, : true[1] * f] for whole, f in zip(masks, factors, strict=True)
+            whole[: bits.shape[0] * f, : bits.shape[1] * f]
+            for whole, f in zip(masks, factors, strict=True)
         )
         return Insight(bits, tuple(shown), trust)
+
+
+def check_model(header: Header, model_id: bytes) -> None:
+    """Raise ModelMismatchError unless a stream is of the model with this id."""
+    if not header.is_of(model_id):
+        raise ModelMismatchError(
+            f"stream of model {header.model_id.hex()}; this bundle is {model_id.hex()}:"
+            " decode it with the bundle that made it"
+        )
 
 
 def pad_to_stride(picture: Picture) -> Picture:

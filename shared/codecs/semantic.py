@@ -8,9 +8,8 @@ One payload holds all three, on one rANS stack::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,8 @@ from numpy.typing import NDArray
 
 from shared.bitstream.container import Container
 from shared.bitstream.header import Header
-from shared.captioner import CaptionerError
 from shared.codecs.fitting import Wanted, best_that_fits
-from shared.codecs.halves import LatentDecoder, LatentEncoder
+from shared.codecs.halves import LatentDecoder, LatentEncoder, check_model
 from shared.codecs.interface import (
     Decoded,
     Encoded,
@@ -30,24 +28,20 @@ from shared.codecs.interface import (
     ToldEncoder,
 )
 from shared.errors import (
-    ModelMismatchError,
-    QualityError,
     SidewireError,
     SizeError,
     UnknownCodecError,
 )
-from shared.latents.interface import ROUNDING, Contents, LatentSymbols
-from shared.networks.transforms import Y_STRIDE, Z_STRIDE
+from shared.latents.interface import ROUNDING, LatentSymbols
 from shared.painting.painter import Painter
 from shared.pictures import Picture
 from shared.systems.catalogue import stream_name
 from shared.telling.channel import Reader, Writer, shares
 from shared.telling.coder import TellingCoder
-from shared.telling.describer import Describer
-from shared.telling.grounder import Grounder
+from shared.telling.teller import Teller
 from shared.telling.telling import Telling
 
-__all__ = ["Aim", "Opened", "SemanticDecoder", "SemanticEncoder", "SemanticTerms", "Teller"]
+__all__ = ["Aim", "Opened", "SemanticDecoder", "SemanticEncoder", "SemanticTerms"]
 
 #: Levels of a stream are far apart: where one fits, the next finer one may with a wider dead zone.
 ZONES = (0.52, 0.54, 0.57, 0.61)
@@ -113,66 +107,6 @@ class SemanticTerms:
     @cached_property
     def _levels(self) -> NDArray[np.int64]:
         return shares(np.ones(self.references, np.int64))
-
-
-class Teller:
-    """Says what is in a picture and where; who helps is loaded when first asked.
-
-    Args:
-        describer, grounder: make those who find words and places.
-    """
-
-    def __init__(
-        self, describer: Callable[[], Describer], grounder: Callable[[], Grounder]
-    ) -> None:
-        self._make_describer, self._make_grounder = describer, grounder
-
-    @cached_property
-    def describer(self) -> Describer:
-        """Who finds words."""
-        return self._make_describer()
-
-    @cached_property
-    def grounder(self) -> Grounder:
-        """Who finds places."""
-        return self._make_grounder()
-
-    def tell(self, picture: Picture, said: str | None, *, items: bool) -> Telling:
-        """The telling of a picture.
-
-        Args:
-            said: what came with it: a description, or a whole telling (:meth:`Telling.of_text`).
-            items: items are wanted, with their places.
-
-        Raises:
-            TellingError: what came is no telling.
-        """
-        given = Telling.of_text(said)
-        if not items:
-            if given.description:
-                return Telling(given.description)
-            return Telling(self._described(picture, None).description)
-        if not given.items:
-            given = self._described(picture, given.description or None)
-        lost = [place for place, item in enumerate(given.items) if item.map is None]
-        if not lost:
-            return given
-        found = self.grounder.ground(picture, [given.items[place].name for place in lost])
-        shapes = {item.map.shape for item in given.items if item.map is not None}
-        if (
-            shapes and found[0].shape not in shapes
-        ):  # those given are of another shape: none is found
-            return given
-        own = list(given.items)
-        for place, where in zip(lost, found, strict=True):
-            own[place] = replace(own[place], map=where)
-        return Telling(given.description, tuple(own))
-
-    def _described(self, picture: Picture, said: str | None) -> Telling:
-        try:
-            return self.describer.describe(picture, said)
-        except CaptionerError:
-            return Telling(said or "")
 
 
 class SemanticEncoder(StreamEncoder, ToldEncoder):
@@ -277,23 +211,32 @@ class Opened:
 class SemanticDecoder(StreamDecoder):
     """Opens the reference, and has it painted as it is told.
 
+    Nothing is loaded before a first stream comes: receivers know every stream, and most see none of these.
+
     Args:
-        reference: decoder of the stream that references are of.
-        painter: makes the one who paints; called when the first picture is asked for.
+        reference: makes the decoder of the stream that references are of.
+        painter: makes the one who paints, of that decoder.
     """
 
     reads_text = False
 
     def __init__(
-        self, terms: SemanticTerms, reference: LatentDecoder, painter: Callable[[], Painter]
+        self,
+        terms: SemanticTerms,
+        reference: Callable[[], LatentDecoder],
+        painter: Callable[[LatentDecoder], Painter],
     ) -> None:
         self.terms, self.name, self.qualities = terms, terms.name, tuple(terms.aims)
         self.stream, self.streams, self.model_id = terms.stream, (terms.stream,), terms.model_id
-        self._reference, self._make_painter = reference, painter
+        self._make_reference, self._make_painter = reference, painter
+
+    @cached_property
+    def _reference(self) -> LatentDecoder:
+        return self._make_reference()
 
     @cached_property
     def _painter(self) -> Painter:
-        return self._make_painter()
+        return self._make_painter(self._reference)
 
     @property
     def text_encoder_id(self) -> str:
@@ -320,22 +263,12 @@ class SemanticDecoder(StreamDecoder):
                 f"stream of codec id {header.codec_id}; {self.name} decodes {terms.container_id}"
                 f" ({stream_name(terms.container_id)})"
             )
-        if not header.is_of(terms.model_id):
-            raise ModelMismatchError(
-                f"stream of model {header.model_id.hex()}; this bundle is {terms.model_id.hex()}:"
-                " decode it with the bundle that made it"
-            )
-        if header.quality not in self.qualities:
-            levels = ", ".join(map(str, self.qualities))
-            raise QualityError(f"{self.name} has no quality {header.quality}; it has {levels}")
+        check_model(header, terms.model_id)
+        self.check_quality(header.quality)
         telling, level, payload = terms.off(container.payload)
         own = self._reference.terms
         inner = Header(own.container_id, own.model_id, header.width, header.height, level)
-        rung = self._reference.rung(inner)
-        height, width = rung.coded(header.height, header.width)
-        read: Contents[Any] = self._reference.latent.decompress(
-            payload, rung.row, -(-height // Z_STRIDE), -(-width // Z_STRIDE)
-        )
+        read = self._reference.contents(payload, inner)
         symbols = terms.symbols(telling, level, read.symbols)
         crc32c = container.verify(symbols, terms.model_id, read.bottom)
         return Opened(telling, read.symbols, inner, crc32c)
@@ -366,10 +299,6 @@ class SemanticDecoder(StreamDecoder):
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:
         """See :meth:`StreamDecoder.insight`: bits of the reference, and the places of the items."""
         opened = self.open(blob)
-        header = opened.header
-        rung = self._reference.rung(header)
-        height, width = rung.coded(header.height, header.width)
-        bits = self._reference.latent.bit_map(opened.reference)
-        true = -(-height // Y_STRIDE), -(-width // Y_STRIDE)
+        bits = self._reference.bit_map(opened.reference, opened.header)
         maps = [item.map for item in opened.telling.items if item.map is not None]
-        return Insight(bits[: true[0], : true[1]], tuple(one.astype(np.float32) for one in maps))
+        return Insight(bits, tuple(one.astype(np.float32) for one in maps))

@@ -34,21 +34,22 @@ from shared.bundle import (
     read_manifest,
 )
 from shared.codecs.halves import Ear, LatentDecoder
-from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
+from shared.codecs.loading import bundle_folder, decoder_of, encoder_of, frozen_size
 from shared.codecs.own import OwnHalves
 from shared.codecs.semantic import (
     Aim,
     SemanticDecoder,
     SemanticEncoder,
     SemanticTerms,
-    Teller,
 )
 from shared.errors import BundleError
+from shared.latents.hyperprior import HyperpriorSize
 from shared.networks.flow import Flow, FlowSize
 from shared.networks.precision import Precision
 from shared.painting.painter import FlowPainter, Painter, Strokes
 from shared.systems.catalogue import system
 from shared.telling.coder import TellingCoder
+from shared.telling.teller import Teller
 
 if TYPE_CHECKING:
     from shared.telling.describer import Describer
@@ -102,7 +103,7 @@ def model_id_of(bundle: Bundle) -> str:
     return identity(f"misc {manifest.model_id}", _NoSize(), bundle.tensors, {WORDS})
 
 
-def _terms(bundle: Bundle, levels: int) -> SemanticTerms:
+def _terms(bundle: Bundle) -> SemanticTerms:
     manifest = bundle.manifest
     assert isinstance(manifest, Manifest)
     row = system(manifest.codec)
@@ -110,6 +111,8 @@ def _terms(bundle: Bundle, levels: int) -> SemanticTerms:
         coder = TellingCoder.from_tensors(bundle.section(WORDS))
     except (KeyError, ValueError) as error:
         raise BundleError(f"bundle {manifest.codec}: {WORDS}: {error}") from None
+    stream = frozen_size(STREAM)
+    assert isinstance(stream, HyperpriorSize)
     return SemanticTerms(
         name=row.name,
         stream=row.stream,
@@ -117,7 +120,7 @@ def _terms(bundle: Bundle, levels: int) -> SemanticTerms:
         model_id=bytes.fromhex(manifest.model_id)[:MODEL_ID_BYTES],
         aims=AIMS,
         coder=coder,
-        references=levels,
+        references=stream.levels,
     )
 
 
@@ -127,13 +130,13 @@ def encoder(
     """The figure's first line; who finds words and places is loaded with the first picture."""
     reference = encoder_of(_stream(), precision, device)
     teller = Teller(_describer, partial(_grounder, str(reference.terms.device)))
-    return SemanticEncoder(_terms(bundle, len(reference.qualities)), reference, teller)
+    return SemanticEncoder(_terms(bundle), reference, teller)
 
 
 def decoder(
     bundle: Bundle, precision: Precision | None, device: torch.device | None
 ) -> SemanticDecoder:
-    """The rest of it; the text encoder is loaded with the first picture.
+    """The rest of it; networks and text encoder are loaded with the first picture.
 
     Raises:
         PainterError, MissingExtraError: the painter that was named is not there, or nothing to load it.
@@ -142,9 +145,11 @@ def decoder(
         from shared.painting.diffusion import check_pipeline  # noqa: PLC0415
 
         check_pipeline(named)
-    reference = decoder_of(_stream(), precision, device)
-    terms = _terms(bundle, len(reference.qualities))
-    return SemanticDecoder(terms, reference, partial(_painter, bundle, reference))
+
+    def reference() -> LatentDecoder:
+        return decoder_of(_stream(), precision, device)
+
+    return SemanticDecoder(_terms(bundle), reference, partial(_painter, bundle))
 
 
 def _painter(bundle: Bundle, synthesis: LatentDecoder) -> Painter:

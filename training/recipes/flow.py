@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
-import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
@@ -20,7 +19,8 @@ from shared.codecs.parts import DECODER, ENCODER
 from shared.networks.flow import Flow
 from shared.systems.catalogue import TextPlacement, system
 from shared.systems.misc import STREAM, WORDS, Size, model_id_of
-from training.captioned import CaptionedPictures
+from training.captioned import CaptionedPictures, captioned_rows
+from training.data import matching
 from training.examples import CaptionedExamples
 from training.flow_data import LatentPairs
 from training.flow_run import FlowRun, FlowSource
@@ -116,12 +116,10 @@ class Data:
     @property
     def captions(self) -> Iterator[str]:
         """All that was said of the training pictures that steps see."""
-        paths = sorted(self._places.data.glob(self._recipe.train))
-        rows = [
-            row for path in paths for row in pq.read_table(path, columns=["captions"])["captions"]
-        ]
-        for row in rows[: len(rows) - self._recipe.held_out]:
-            yield from row.as_py() or ()
+        paths = matching(self._places.data, self._recipe.train)
+        said = [row["captions"] for path in paths for row in captioned_rows(path)]
+        for captions in said[: len(said) - self._recipe.held_out]:
+            yield from captions
 
     @cached_property
     def validation(self) -> FlowSource:
