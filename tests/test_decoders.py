@@ -224,7 +224,7 @@ def ssa_blob(picture: Picture) -> bytes:
 
 @pytest.fixture
 def listening(monkeypatch: pytest.MonkeyPatch) -> Listening:
-    decoders = {"ssa": Listening(), "base": get_codec("base").decoder}
+    decoders = {"ssa": Listening()} | {one: get_codec(one).decoder for one in ("base", "misc")}
     monkeypatch.setattr(loading, "load_decoder", lambda name, bundle: decoders[name])
     return decoders["ssa"]
 
@@ -288,7 +288,7 @@ def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
         return {one.name: one for one in map(CodecId.FromString, decoder.codec_ids())}
 
     read, deaf = codecs("ssa"), codecs("none")
-    assert set(read) == set(deaf) == {"base", "ssa"}
+    assert set(read) == set(deaf) == {"base", "misc", "ssa"}
     assert read["ssa"].model_id == deaf["ssa"].model_id
     assert read["ssa"].text_encoder_id.startswith("minilm:")
     assert deaf["ssa"].text_encoder_id == ""
@@ -299,7 +299,8 @@ def test_the_generator_is_a_choice_and_says_what_it_reads() -> None:
 def test_each_stream_has_its_own_decoder_but_a_bundle_alone_decodes_all_it_can() -> None:
     """A chosen generator paints its own containers; a bundle alone, those of its stream, too."""
     found = loading.load_decoders(None, "ssa")
-    assert {stream: one.name for stream, one in found.items()} == {"base": "base", "ssa": "ssa"}
+    own = {"base": "base", "misc": "misc", "ssa": "ssa"}
+    assert {stream: one.name for stream, one in found.items()} == own
     alone = loading.load_decoders(shipped_bundle("none"), "ssa")
     assert {stream: one.name for stream, one in alone.items()} == {"base": "none", "ssa": "none"}
     said = {name: loading.codec_id(name, one) for name, one in alone.items()}

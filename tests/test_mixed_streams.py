@@ -23,6 +23,8 @@ LEVEL = 12
 CODECS = ("base", "ssa")
 #: That both streams are of, as refusals show it.
 MODEL = read_manifest(shipped_bundle("base")).model_id[:8]
+#: The same of streams that hold words.
+WORDED = read_manifest(shipped_bundle("misc")).model_id[:8]
 #: Of pictures that no decoder has a model for.
 FOREIGN, UNKNOWN = "another-model", "another-codec"
 
@@ -88,7 +90,7 @@ def test_two_codecs_share_a_session_and_what_is_foreign_stops_neither(
         expected = get_codec(name[:-1]).decode(containers[name]).picture.astype(int)
         with Image.open(io.BytesIO(run.pictures[name])) as seen:
             assert np.abs(np.asarray(seen).astype(int) - expected).max() <= 1
-    here = f"base {MODEL}, ssa {MODEL}"
+    here = f"base {MODEL}, misc {WORDED}, ssa {MODEL}"
     for name, reason in (
         (FOREIGN, f"codec base with model fffefdfc is not among those decoded here: {here}"),
         (UNKNOWN, f"codec id 250, which this build does not know; decoded here: {here}"),

@@ -187,7 +187,7 @@ def test_pool_says_what_it_decodes_and_shows_how(blob: bytes) -> None:
     async def scenario() -> None:
         ours = RayPool(SPEC, NAMESPACE)
         codecs = {one.name: one for one in await ours.start()}
-        assert set(codecs) == {"base", "ssa"}
+        assert set(codecs) == {"base", "misc", "ssa"}
         assert codecs["ssa"].model_id == get_codec("base").decoder.model_id
         seen = await ours.inspect(blob, WORDS)
         assert seen.bits.shape == (12, 16)
