@@ -15,7 +15,7 @@ from cluster.evaluation.entries import CodecEntry, open_codec
 from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
 from cluster.reproduce.comparisons import mean_gain
-from cluster.reproduce.evidence import Evidence, Request, feeds, rows_of
+from cluster.reproduce.evidence import Evidence, Request, feeds, rows_of, sheet_of
 from cluster.reproduce.sheet import MEASURES, Condition, Sheet
 from cluster.reproduce.tables import Cell, Column, Section, TableRow
 from shared.codecs.semantic import SemanticDecoder, SemanticEncoder
@@ -27,7 +27,9 @@ __all__ = ["EVIDENCE", "FEEDS", "MISC", "halves", "pictures_of", "sections_of"]
 MISC, BASE = CodecEntry("misc", "misc"), CodecEntry("base", "base")
 #: Levels of base between whose rates those of misc lie, for photographs.
 LADDER = range(8, 14)
-TEXTS = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
+#: What senders are told.
+OWN = (TextMode.MATCHED,)
+ANY = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
 #: Of photographs of some size.
 FEEDS = ("Kodak", "COCO")
 #: What words are judged by: all but what moves with the rate alone.
@@ -81,12 +83,12 @@ def _where_bytes_go(name: str, path: Path, limit: int | None) -> Section:
 
 def _against_base(name: str, rows: Sequence[ResultRow]) -> Section:
     """Gains over base's own picture in as many bytes."""
-    pairs = [Pair(Question.BASE, "misc", "encoder", text, "base", TextMode.NONE) for text in TEXTS]
+    pairs = [Pair(Question.BASE, "misc", "encoder", text, "base", TextMode.NONE) for text in OWN]
     gains, _ = compared(pairs, rows)
     measures = {"psnr": ("PSNR (dB)", 2), "feature_distance": ("feature distance", 4)}
     measures |= {"ssimulacra2": ("SSIMULACRA2", 2), "judge": ("judge score", 4)}
     table = []
-    for text in TEXTS:
+    for text in OWN:
         for level in sorted({row.quality for row in rows if row.codec == "misc"}):
             own = [g for g in gains if (g.pair.text, g.quality) == (text, level)]
             known = {g.measure: g for g in own if g.counted is Counted.PICTURE}
@@ -127,16 +129,11 @@ def _by_words(sheet: Sheet) -> Section:
 def sections_of(
     request: Request, feed: tuple[str, Path], progress: Progress, ladder: Sequence[int] = LADDER
 ) -> list[Section]:
-    """All tables of one feed, beside levels of base."""
+    """What streams of one feed hold, and what they show beside levels of base."""
     name, path = feed
     entries = {BASE: tuple(ladder), MISC: open_codec(MISC).qualities}
-    rows = rows_of(request, feed, entries, TEXTS, progress)
-    told = Sheet(name, [row for row in rows if row.codec == MISC.label])
-    return [
-        _where_bytes_go(name, path, request.limit),
-        _against_base(name, rows),
-        _by_words(told),
-    ]
+    rows = rows_of(request, feed, entries, OWN, progress)
+    return [_where_bytes_go(name, path, request.limit), _against_base(name, rows)]
 
 
 def _levels(request: Request, progress: Progress) -> list[Section]:
@@ -144,4 +141,10 @@ def _levels(request: Request, progress: Progress) -> list[Section]:
     return [one for feed in found.items() for one in sections_of(request, feed, progress)]
 
 
-EVIDENCE: dict[str, Evidence] = {"misc-levels": _levels}
+def _words(request: Request, progress: Progress) -> list[Section]:
+    entries = {MISC: open_codec(MISC).qualities}
+    found = feeds(request, *FEEDS).items()
+    return [_by_words(sheet_of(request, feed, entries, ANY, progress)) for feed in found]
+
+
+EVIDENCE: dict[str, Evidence] = {"misc-levels": _levels, "misc-words": _words}
