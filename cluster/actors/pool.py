@@ -8,9 +8,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
+from ray.exceptions import ActorDiedError, RayActorError
 
-from cluster.actors.decoder import LOOK_SECONDS
+from cluster.actors.decoder import until_it_answers
 from cluster.actors.lifeline import Lifeline
 from cluster.actors.room import Room
 from cluster.actors.roster import Handle, PoolSpec, Roster
@@ -79,7 +79,7 @@ class RayPool(InspectingPool):
         self._loss: asyncio.Future[None]
         #: There is no supervisor any more.
         self._stopped = False
-        #: Names of decoders without a batch of this gateway's.
+        #: Names of decoders that have answered, and have no batch of this gateway's; and of all others.
         self._idle: list[str] = []
         self._away: set[str] = set()
         self._change = asyncio.Condition()
@@ -251,10 +251,11 @@ class RayPool(InspectingPool):
             answer = await self._unless_lost(asyncio.ensure_future(asking), loss)
         except TimeoutError:
             ray.kill(decoder, no_restart=False)
-            self._spawn(self._mend(name, decoder))
+            self._spawn(self._await(name))
             raise WorkerDiedError(f"{name} gave no answer in {self._timeout:g} s") from None
         except RayActorError:
-            self._spawn(self._mend(name, decoder))
+            self._spawn(self._await(name))
+            await self._doubt_all()
             if await self._lifeline.cut():  # no picture's fault
                 raise CutError("the decoders are gone") from None
             raise WorkerDiedError(f"{name} ended") from None
@@ -292,14 +293,24 @@ class RayPool(InspectingPool):
                 self._idle.append(name)
                 self._change.notify()
 
-    async def _mend(self, name: str, decoder: Handle) -> None:
-        """Wait until a decoder that died has been started again."""
+    async def _doubt_all(self) -> None:
+        """Have all that are idle answer once more: a decoder may have died with its host, and others there
+        with it. A picture that went from one of them to the next would count a death at each."""
+        async with self._change:
+            for name in self._idle:
+                self._doubt(name)
+            self._idle = []
+
+    def _doubt(self, name: str) -> None:
+        self._away.add(name)
+        self._spawn(self._await(name))
+
+    async def _await(self, name: str) -> None:
+        """Give a decoder work as soon as it answers; one that is dead for good has to be replaced."""
         while name in self._roster.decoders:
             try:
-                await decoder.state.remote()
+                await until_it_answers(self._roster.decoders[name])
                 break
-            except ActorUnavailableError:
-                await asyncio.sleep(LOOK_SECONDS)
             except RayActorError:
                 await self._report(name)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -334,8 +345,9 @@ class RayPool(InspectingPool):
             self._roster = roster
             self.codecs = [CodecId.FromString(one) for one in roster.codecs]
             self.width = max(1, len(roster.decoders))
-            self._idle = [name for name in roster.decoders if name not in self._away]
-            self._change.notify_all()
+            self._idle = [name for name in self._idle if name in roster.decoders]
+            for name in roster.decoders.keys() - self._away - set(self._idle):
+                self._doubt(name)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
