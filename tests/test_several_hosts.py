@@ -249,7 +249,7 @@ def test_the_only_host_that_decodes_is_lost_and_another_joins(
         assert receiver.wait() == 0, ends.said("receive")
         verdict = judge(folder_deliveries(ends.sink), ends.ledger, PICTURES, of_its_width)
         assert (verdict.flaws, verdict.wordless) == ({}, [])
-        assert verdict.dispositions["decoded_no_text"] == PICTURES
+        assert verdict.dispositions["DECODED_NO_TEXT"] == PICTURES
     figures = Figures(
         PICTURES,
         cluster_seconds,

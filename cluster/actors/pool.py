@@ -32,6 +32,8 @@ log = logging.getLogger("sidewire.receiver")
 RETRY_SECONDS = 1.0
 #: Seconds between two looks at whether the cluster is there.
 WATCH_SECONDS = 0.5
+#: Seconds between two looks at whether the decoders are there that have nothing to do.
+ROUND_SECONDS = 2.0
 #: Seconds in which a cluster that is not ours, or its decoders, may come back.
 GRACE_SECONDS = 10.0
 #: Seconds that finding or starting decoders may take after that.
@@ -153,6 +155,7 @@ class RayPool(InspectingPool):
         self._stopped = False
         await self._apply(roster)
         self._spawn(self._follow())
+        self._spawn(self._look_round())
         address = ray.get_runtime_context().gcs_address
         log.info("%d decoders on the Ray cluster at %s", len(roster.decoders), address)
         if roster.coming:
@@ -292,6 +295,13 @@ class RayPool(InspectingPool):
             if name in self._roster.decoders:
                 self._idle.append(name)
                 self._change.notify()
+
+    async def _look_round(self) -> None:
+        """Have no picture go to a decoder that vanished as it had nothing to do: Ray may keep the picture
+        until that decoder has room again."""
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            await self._doubt_all()
 
     async def _doubt_all(self) -> None:
         """Have all that are idle answer once more: a decoder may have died with its host, and others there
