@@ -55,7 +55,8 @@ class RayPool(InspectingPool):
     ``spec``. Other gateways may use them too. :meth:`close` leaves them running: they end with their cluster.
 
     Args:
-        timeout: seconds that a batch may take, the wait for other gateways' batches with it.
+        timeout: seconds that a batch may take, the wait for other gateways' batches with it; and those that
+            a decoder may take to say that it is there.
         connection: to start the cluster again where it is this process's own; None where that is not
             this pool's concern.
     """
@@ -316,11 +317,16 @@ class RayPool(InspectingPool):
         self._spawn(self._await(name))
 
     async def _await(self, name: str) -> None:
-        """Give a decoder work as soon as it answers; one that is dead for good has to be replaced."""
+        """Give a decoder work as soon as it answers; one that is dead for good has to be replaced, and one
+        that says nothing for too long started again. (One that has no room yet loses nothing by that.)"""
         while name in self._roster.decoders:
+            decoder = self._roster.decoders[name]
             try:
-                await until_it_answers(self._roster.decoders[name])
+                async with asyncio.timeout(self._timeout):
+                    await until_it_answers(decoder)
                 break
+            except TimeoutError:
+                ray.kill(decoder, no_restart=False)
             except RayActorError:
                 await self._report(name)
                 await asyncio.sleep(RETRY_SECONDS)
