@@ -3,7 +3,7 @@
 The first phase is plain flow matching: of residuals, noise and times that are drawn, the network says where
 the lines end. In the second it learns on its own way, from noise in as many steps as painters take: what it
 says lies at the end is painted by the frozen g_s, and a generator's terms stand beside squared error:
-feature distance, nearness in meaning, and showing the caption. (On straight lines to the truth these terms
+feature distance, nearness in meaning, showing the caption, and no grid. (On straight lines to the truth these terms
 teach each step to sharpen what is sharp already, and twelve such steps make artefacts.) Some references are
 already painted in a region, as they are after an item's steps.
 """
@@ -30,6 +30,7 @@ from training.recipe import levels_line
 from training.reference import Measure, reference
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.terms.features import Features
+from training.terms.grid import energies
 from training.terms.image_text import embedding_distances
 from training.terms.matching import confusions
 from training.terms.mse import psnr
@@ -227,6 +228,7 @@ class FlowRun(Run[LineStep]):
             "features": matcher.distances,
             "embedding": lambda step: embedding_distances(step, matcher.matcher),
             "caption": lambda step: confusions(step, matcher.matcher),
+            "grid": energies,
         }
 
     def _picture_terms(self) -> Term:

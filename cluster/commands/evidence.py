@@ -58,7 +58,7 @@ def reproduce(
             metavar="WHAT",
             help="ssa-stream, ssa-table1, ssa-table2, ssa-masks, ssa-recipes, ssa-words, ssa-bytes,"
             " selic-fusion, selic-semantics, taco-ablation, tgic-irc, tgic-losses, tgic-blocks,"
-            " misc-levels, misc-table4,"
+            " misc-levels, misc-table4, misc-generated,"
             " text-prior or previews.",
         ),
     ],

@@ -1,84 +1,41 @@
-"""The evidence of ``misc``: what its levels hold and score beside the stream, and what each part is worth."""
+"""The evidence of ``misc``: what its levels hold, what they score beside the stream, and what words do."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from cluster.compare.gains import compared
 from cluster.compare.records import Counted, Pair, Question
-from cluster.evaluation.bootstrap import Interval
 from cluster.evaluation.entries import CodecEntry, open_codec
-from cluster.evaluation.examiner import Examiner, Measures
 from cluster.evaluation.rows import ResultRow
 from cluster.evaluation.texts import TextMode
-from cluster.reproduce.comparisons import mean_of
+from cluster.reproduce.comparisons import mean_gain
 from cluster.reproduce.evidence import Evidence, Request, feeds, rows_of
+from cluster.reproduce.sheet import MEASURES, Condition, Sheet
 from cluster.reproduce.tables import Cell, Column, Section, TableRow
-from shared.codecs.semantic import Opened, SemanticDecoder, SemanticEncoder
+from shared.codecs.semantic import SemanticDecoder, SemanticEncoder
 from shared.feed import CAPTION_COLUMNS, read_feed
 from shared.pictures import Picture, picture_from_bytes
-from shared.telling.telling import Telling
 
-__all__ = ["EVIDENCE"]
+__all__ = ["EVIDENCE", "FEEDS", "MISC", "halves", "pictures_of", "sections_of"]
 
 MISC, BASE = CodecEntry("misc", "misc"), CodecEntry("base", "base")
-#: Levels of base between whose rates those of misc lie.
-LADDER = tuple(range(8, 14))
-TEXTS = (TextMode.MATCHED,)
+#: Levels of base between whose rates those of misc lie, for photographs.
+LADDER = range(8, 14)
+TEXTS = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
 #: Of photographs of some size.
 FEEDS = ("Kodak", "COCO")
-#: Levels with every part.
-WHOLE = (1, 2)
-#: What stands where no reference is sent.
-GREY = 128
+#: What words are judged by: all but what moves with the rate alone.
+WORDS = tuple(one for one in MEASURES if one.name != "ms_ssim")
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What is left of a stream's parts.
-
-    Attributes:
-        items: how many names with their details and maps.
-    """
-
-    items: int
-    description: bool
-    reference: bool
-
-    @property
-    def name(self) -> str:
-        """As the table has it."""
-        parts = [f"{self.items} items" if self.items else "no items"]
-        parts.append("description" if self.description else "no description")
-        parts.append("reference" if self.reference else "no reference")
-        return ", ".join(parts)
-
-    def of(self, telling: Telling) -> Telling:
-        """What is left of a telling."""
-        return Telling(telling.description if self.description else "", telling.items[: self.items])
-
-
-#: The rows of Table IV, the whole first.
-TABLE4 = (
-    Kept(3, description=True, reference=True),
-    Kept(3, description=False, reference=True),
-    Kept(2, description=False, reference=True),
-    Kept(1, description=False, reference=True),
-    Kept(0, description=True, reference=True),
-    Kept(3, description=True, reference=False),
-)
-
-
-def _halves() -> tuple[SemanticEncoder, SemanticDecoder]:
+def halves() -> tuple[SemanticEncoder, SemanticDecoder]:
+    """Both halves of ``misc``."""
     codec = open_codec(MISC)
     encoder, decoder = codec.encoder, codec.decoder
     assert isinstance(encoder, SemanticEncoder)
@@ -86,20 +43,17 @@ def _halves() -> tuple[SemanticEncoder, SemanticDecoder]:
     return encoder, decoder
 
 
-def _read(path: Path, limit: int | None) -> Iterator[tuple[Picture, tuple[str, ...]]]:
+def pictures_of(path: Path, limit: int | None) -> Iterator[tuple[Picture, tuple[str, ...]]]:
     """Pictures, and what was said of them."""
     for row in islice(read_feed(path, CAPTION_COLUMNS), limit):
         yield picture_from_bytes(row.image), row.captions
 
 
-# -- levels -------------------------------------------------------------------------------------
-
-
 def _where_bytes_go(name: str, path: Path, limit: int | None) -> Section:
     """Means of what streams hold, in bytes."""
-    encoder, decoder = _halves()
+    encoder, decoder = halves()
     found: dict[int, list[list[float]]] = {level: [] for level in encoder.qualities}
-    for picture, captions in _read(path, limit):
+    for picture, captions in pictures_of(path, limit):
         for level, rows in found.items():
             blob = encoder.encode_told(picture, level, captions[0] if captions else None).blob
             opened = decoder.open(blob)
@@ -151,82 +105,43 @@ def _against_base(name: str, rows: Sequence[ResultRow]) -> Section:
     )
 
 
-def _levels(request: Request, progress: Progress) -> list[Section]:
-    sections = []
-    for name, path in feeds(request, *FEEDS).items():
-        ladder = {BASE: LADDER, MISC: open_codec(MISC).qualities}
-        rows = rows_of(request, (name, path), ladder, TEXTS, progress)
-        sections += [_where_bytes_go(name, path, request.limit), _against_base(name, rows)]
-    return sections
-
-
-# -- parts --------------------------------------------------------------------------------------
-
-
-def _scores(
-    kept: Kept, opened: Opened, level: int, captions: Sequence[str], examiner: Examiner
-) -> tuple[float, ...]:
-    """Bits a pixel, PSNR, feature distance and judge score of what is left of a stream."""
-    encoder, decoder = _halves()
-    picture = examiner.original
-    shown = picture if kept.reference else np.full_like(picture, GREY)
-    reference = opened.header.quality if kept.reference else encoder.reference.qualities[0]
-    encoded = encoder.sealed(shown, level, kept.of(opened.telling), reference)
-    scores = examiner.scores(decoder.decode(encoded.blob).picture, captions[1:])
-    judge = fmean(scores.judge) if scores.judge else math.nan
-    assert scores.feature_distance is not None
-    return encoded.bits_per_pixel, scores.psnr, scores.feature_distance, judge
-
-
-def _table4(request: Request, progress: Progress) -> list[Section]:
-    encoder, decoder = _halves()
-    sections = []
-    for name, path in feeds(request, *FEEDS).items():
-        found: dict[tuple[int, Kept], list[tuple[float, ...]]] = {}
-        bar = progress.add_task(name, total=request.limit)
-        for picture, captions in _read(path, request.limit):
-            examiner = Examiner(picture, Measures(ssimulacra2=False, matching=True))
-            for level in WHOLE:
-                blob = encoder.encode_told(picture, level, captions[0] if captions else None).blob
-                opened = decoder.open(blob)
-                for kept in TABLE4:
-                    scores = _scores(kept, opened, level, captions, examiner)
-                    found.setdefault((level, kept), []).append(scores)
-            progress.advance(bar)
-        sections += [_parts_of(name, level, found) for level in WHOLE]
-    return sections
-
-
-def _parts_of(
-    name: str, level: int, found: dict[tuple[int, Kept], list[tuple[float, ...]]]
-) -> Section:
-    everything = np.array(found[level, TABLE4[0]])
+def _by_words(sheet: Sheet) -> Section:
+    """What the own caption, and another picture's, do over none."""
     table = []
-    for kept in TABLE4:
-        values = np.array(found[level, kept])
-        bpp, psnr, distance, judge = np.nanmean(values, axis=0).tolist()
-        change: NDArray[np.float64] = values - everything
-        differences: list[Interval | None] = [None, None]
-        if kept is not TABLE4[0]:
-            differences = [mean_of(change[:, 2]), mean_of(change[:, 3])]
-        table.append(
-            TableRow(kept.name, (bpp, psnr, distance, differences[0], judge, differences[1]))
-        )
+    for level in sheet.qualities("misc"):
+        nothing = Condition("misc", level, TextMode.NONE)
+        for text in (TextMode.MATCHED, TextMode.MISMATCHED):
+            said = Condition("misc", level, text)
+            cells = [mean_gain(sheet, said, nothing, measure) for measure in WORDS]
+            table.append(TableRow(f"MISC-{level}, {text}", tuple(cells)))
     return Section(
-        title=f"MISC-{level} without its parts, {name} ({len(everything)} pictures)",
-        first="what is left",
-        columns=(
-            Column("bpp", 4),
-            Column("PSNR (dB)", 2),
-            Column("feature distance", 4),
-            Column("change", 4, signed=True),
-            Column("judge score", 4),
-            Column("change", 4, signed=True),
-        ),
+        title=f"Captions at MISC's sender over none, {sheet.feed} ({len(sheet.ids)} pictures)",
+        first="level and caption",
+        columns=tuple(Column(one.label, one.digits, signed=True) for one in WORDS),
         rows=tuple(table),
-        note="As Table IV of Li et al.: references stay what they are with all parts; where none is sent,"
-        " a grey one stands. Less feature distance and more judge score are better.",
+        note="At the same level, hence within the same bytes. Without a caption the describer says what it"
+        " sees. Over 0 is better, by distances too.",
     )
 
 
-EVIDENCE: dict[str, Evidence] = {"misc-levels": _levels, "misc-table4": _table4}
+def sections_of(
+    request: Request, feed: tuple[str, Path], progress: Progress, ladder: Sequence[int] = LADDER
+) -> list[Section]:
+    """All tables of one feed, beside levels of base."""
+    name, path = feed
+    entries = {BASE: tuple(ladder), MISC: open_codec(MISC).qualities}
+    rows = rows_of(request, feed, entries, TEXTS, progress)
+    told = Sheet(name, [row for row in rows if row.codec == MISC.label])
+    return [
+        _where_bytes_go(name, path, request.limit),
+        _against_base(name, rows),
+        _by_words(told),
+    ]
+
+
+def _levels(request: Request, progress: Progress) -> list[Section]:
+    found = feeds(request, *FEEDS)
+    return [one for feed in found.items() for one in sections_of(request, feed, progress)]
+
+
+EVIDENCE: dict[str, Evidence] = {"misc-levels": _levels}

@@ -10,7 +10,17 @@ from rich.console import Console
 
 from cluster.console import progress_bars
 from cluster.records import plain
-from cluster.reproduce import blocks, encoders, misc, previews, ssa, text_prior, tgic
+from cluster.reproduce import (
+    blocks,
+    encoders,
+    generated,
+    misc,
+    misc_parts,
+    previews,
+    ssa,
+    text_prior,
+    tgic,
+)
 from cluster.reproduce.evidence import Evidence, Request
 from cluster.reproduce.tables import Section, markdown
 from shared.errors import SidewireError
@@ -25,6 +35,8 @@ EVIDENCE: dict[str, Evidence] = {
     **encoders.EVIDENCE,
     **tgic.EVIDENCE,
     **misc.EVIDENCE,
+    **misc_parts.EVIDENCE,
+    **generated.EVIDENCE,
     **text_prior.EVIDENCE,
     **previews.EVIDENCE,
     **blocks.EVIDENCE,

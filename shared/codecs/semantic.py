@@ -291,9 +291,14 @@ class SemanticDecoder(StreamDecoder):
         """The poor copy by itself, (H, W, 3) uint8 of the picture's size."""
         return self._reference.picture(opened.reference, opened.header)
 
-    def painted(self, opened: Opened) -> Picture:
-        """The picture of a stream, (H, W, 3) uint8; its noise comes from the stream's checksum."""
-        return self._painter.paint(self.reference_of(opened), opened.telling, opened.crc32c)
+    def painted(self, opened: Opened, seed: int | None = None) -> Picture:
+        """The picture of a stream, (H, W, 3) uint8.
+
+        Args:
+            seed: of the noise; the stream's checksum by default.
+        """
+        noise = opened.crc32c if seed is None else seed
+        return self._painter.paint(self.reference_of(opened), opened.telling, noise)
 
     @torch.inference_mode()
     def insight(self, blob: bytes, caption: str | None = None) -> Insight:

@@ -30,7 +30,7 @@ from training.run import Run
 
 __all__ = ["FlowRecipe"]
 
-ShareName = Literal["features", "embedding", "caption"]
+ShareName = Literal["features", "embedding", "caption", "grid"]
 
 
 class FlowRecipe(Recipe["Data"]):

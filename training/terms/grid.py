@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from training.terms.step import Step
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "energies"]
 
 #: Of the last pixel shuffle.
 PERIOD = 4
@@ -32,9 +32,14 @@ class Grid:
 
     def __call__(self, step: Step) -> Tensor:
         """A scalar."""
-        error = F.pixel_unshuffle(step.out.x_hat - step.batch.x, PERIOD)
-        means = F.avg_pool2d(error, REGION, REGION // 2)
-        batch, _, height, width = means.shape
-        phases = means.view(batch, 3, PERIOD**2, height, width)
-        energy: Tensor = phases.var(2, correction=0).mean()
-        return self.weight * 255**2 * energy
+        return self.weight * energies(step).mean()
+
+
+def energies(step: Step) -> Tensor:
+    """The energy of a fixed pattern in each picture's error, (B,)."""
+    error = F.pixel_unshuffle(step.out.x_hat - step.batch.x, PERIOD)
+    means = F.avg_pool2d(error, REGION, REGION // 2)
+    batch, _, height, width = means.shape
+    phases = means.view(batch, 3, PERIOD**2, height, width)
+    energy: Tensor = phases.var(2, correction=0).mean((1, 2, 3))
+    return 255**2 * energy
