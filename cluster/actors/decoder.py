@@ -24,7 +24,7 @@ from receiver.decoders.interface import Inspection
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
 
-__all__ = ["LOOK_SECONDS", "DecoderActor", "create_decoder", "is_dead", "state_of"]
+__all__ = ["DecoderActor", "create_decoder", "is_dead", "prepared", "state_of", "until_it_answers"]
 
 log = logging.getLogger("sidewire.decoder")
 
@@ -32,6 +32,8 @@ log = logging.getLogger("sidewire.decoder")
 LOOK_SECONDS = 0.2
 #: Seconds that a decoder's state may take.
 STATE_SECONDS = 5.0
+#: A decoder that has died so often as it loaded a model will not do better.
+DEATHS = 3
 
 
 class DecoderActor:
@@ -154,17 +156,57 @@ async def state_of(decoder: Handle) -> DecoderState | None:
         return None
 
 
-async def is_dead(decoder: Handle) -> bool:
-    """Whether a decoder is dead for good: not one that Ray is starting again, or has no room for."""
+async def until_it_answers(decoder: Handle) -> None:
+    """Wait, however long it takes, for a decoder that Ray starts, or starts again, or has no room for yet.
+
+    Raises:
+        RayActorError: it is dead for good.
+    """
     while True:
         try:
-            async with asyncio.timeout(STATE_SECONDS):
-                await decoder.state.remote()
+            await decoder.state.remote()
         except ActorUnavailableError:
             await asyncio.sleep(LOOK_SECONDS)
-        except RayActorError:
-            return True
-        except TimeoutError:
-            return False
         else:
-            return False
+            return
+
+
+async def is_dead(decoder: Handle) -> bool:
+    """Whether a decoder is dead for good: not one that Ray is starting again, or has no room for."""
+    try:
+        async with asyncio.timeout(STATE_SECONDS):
+            await until_it_answers(decoder)
+    except RayActorError:
+        return True
+    except TimeoutError:
+        pass
+    return False
+
+
+async def prepared(
+    decoder: Handle,
+    model: ModelVersion,
+    successor_of: ModelVersion | None,
+    patience: float | None,
+) -> list[bytes] | SidewireError:
+    """What a decoder says to a model (:meth:`DecoderActor.prepare`).
+
+    Args:
+        patience: seconds in which it must be there; None for as long as it takes.
+
+    Raises:
+        TimeoutError: it is not.
+        RayActorError: it is dead for good, or died over the model time and again.
+    """
+    deaths = 0
+    while True:
+        async with asyncio.timeout(patience):
+            await until_it_answers(decoder)
+        try:
+            answer: list[bytes] | SidewireError = await decoder.prepare.remote(model, successor_of)
+        except ActorUnavailableError:
+            deaths += 1
+            if deaths == DEATHS:
+                raise
+        else:
+            return answer

@@ -8,9 +8,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
+from ray.exceptions import ActorDiedError, RayActorError
 
-from cluster.actors.decoder import LOOK_SECONDS
+from cluster.actors.decoder import until_it_answers
 from cluster.actors.lifeline import Lifeline
 from cluster.actors.room import Room
 from cluster.actors.roster import Handle, PoolSpec, Roster
@@ -32,6 +32,8 @@ log = logging.getLogger("sidewire.receiver")
 RETRY_SECONDS = 1.0
 #: Seconds between two looks at whether the cluster is there.
 WATCH_SECONDS = 0.5
+#: Seconds between two looks at whether the decoders are there that have nothing to do.
+ROUND_SECONDS = 2.0
 #: Seconds in which a cluster that is not ours, or its decoders, may come back.
 GRACE_SECONDS = 10.0
 #: Seconds that finding or starting decoders may take after that.
@@ -53,7 +55,8 @@ class RayPool(InspectingPool):
     ``spec``. Other gateways may use them too. :meth:`close` leaves them running: they end with their cluster.
 
     Args:
-        timeout: seconds that a batch may take, the wait for other gateways' batches with it.
+        timeout: seconds that a batch may take, the wait for other gateways' batches with it; and those that
+            a decoder may take to say that it is there.
         connection: to start the cluster again where it is this process's own; None where that is not
             this pool's concern.
     """
@@ -79,7 +82,7 @@ class RayPool(InspectingPool):
         self._loss: asyncio.Future[None]
         #: There is no supervisor any more.
         self._stopped = False
-        #: Names of decoders without a batch of this gateway's.
+        #: Names of decoders that have answered, and have no batch of this gateway's; and of all others.
         self._idle: list[str] = []
         self._away: set[str] = set()
         self._change = asyncio.Condition()
@@ -153,6 +156,7 @@ class RayPool(InspectingPool):
         self._stopped = False
         await self._apply(roster)
         self._spawn(self._follow())
+        self._spawn(self._look_round())
         address = ray.get_runtime_context().gcs_address
         log.info("%d decoders on the Ray cluster at %s", len(roster.decoders), address)
         if roster.coming:
@@ -251,10 +255,11 @@ class RayPool(InspectingPool):
             answer = await self._unless_lost(asyncio.ensure_future(asking), loss)
         except TimeoutError:
             ray.kill(decoder, no_restart=False)
-            self._spawn(self._mend(name, decoder))
+            self._spawn(self._await(name))
             raise WorkerDiedError(f"{name} gave no answer in {self._timeout:g} s") from None
         except RayActorError:
-            self._spawn(self._mend(name, decoder))
+            self._spawn(self._await(name))
+            await self._doubt_all()
             if await self._lifeline.cut():  # no picture's fault
                 raise CutError("the decoders are gone") from None
             raise WorkerDiedError(f"{name} ended") from None
@@ -292,14 +297,36 @@ class RayPool(InspectingPool):
                 self._idle.append(name)
                 self._change.notify()
 
-    async def _mend(self, name: str, decoder: Handle) -> None:
-        """Wait until a decoder that died has been started again."""
+    async def _look_round(self) -> None:
+        """Have no picture go to a decoder that vanished as it had nothing to do: Ray may keep the picture
+        until that decoder has room again."""
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            await self._doubt_all()
+
+    async def _doubt_all(self) -> None:
+        """Have all that are idle answer once more: a decoder may have died with its host, and others there
+        with it. A picture that went from one of them to the next would count a death at each."""
+        async with self._change:
+            for name in self._idle:
+                self._doubt(name)
+            self._idle = []
+
+    def _doubt(self, name: str) -> None:
+        self._away.add(name)
+        self._spawn(self._await(name))
+
+    async def _await(self, name: str) -> None:
+        """Give a decoder work as soon as it answers; one that is dead for good has to be replaced, and one
+        that says nothing for too long started again. (One that has no room yet loses nothing by that.)"""
         while name in self._roster.decoders:
+            decoder = self._roster.decoders[name]
             try:
-                await decoder.state.remote()
+                async with asyncio.timeout(self._timeout):
+                    await until_it_answers(decoder)
                 break
-            except ActorUnavailableError:
-                await asyncio.sleep(LOOK_SECONDS)
+            except TimeoutError:
+                ray.kill(decoder, no_restart=False)
             except RayActorError:
                 await self._report(name)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -334,8 +361,9 @@ class RayPool(InspectingPool):
             self._roster = roster
             self.codecs = [CodecId.FromString(one) for one in roster.codecs]
             self.width = max(1, len(roster.decoders))
-            self._idle = [name for name in roster.decoders if name not in self._away]
-            self._change.notify_all()
+            self._idle = [name for name in self._idle if name in roster.decoders]
+            for name in roster.decoders.keys() - self._away - set(self._idle):
+                self._doubt(name)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import RayActorError
 
-from cluster.actors.decoder import create_decoder, is_dead, state_of
+from cluster.actors.decoder import create_decoder, is_dead, prepared, state_of
 from cluster.actors.room import Room
 from cluster.actors.roster import (
     SUPERVISOR,
@@ -38,8 +38,8 @@ log = logging.getLogger("sidewire.supervisor")
 PREFIX = "decoder-"
 #: Seconds that new decoders are waited for: they load the model, or there is no room for them yet.
 SETTLE_SECONDS = 20.0
-#: Between two questions to a decoder that is being started again.
-RESTART_POLL_SECONDS = 0.2
+#: What only the head of a cluster has: it goes when the cluster goes, where other hosts come and go.
+ON_THE_HEAD = {"node:__internal_head__": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,9 @@ class Supervisor:
 
     async def status(self) -> PoolStatus:
         """How it stands."""
-        states = await asyncio.gather(*map(state_of, self._decoders.values()))
-        known = dict(zip(self._decoders, states, strict=True))
+        decoders = dict(self._decoders)  # others may come and go meanwhile
+        states = await asyncio.gather(*map(state_of, decoders.values()))
+        known = dict(zip(decoders, states, strict=True))
         return PoolStatus(self._model, known | dict.fromkeys(self._coming))
 
     async def stop(self) -> None:
@@ -143,10 +144,12 @@ class Supervisor:
         ours = [name for place, name in named if place == self._namespace]
         names = [name for name in ours if name.startswith(PREFIX)]
         found = {name: ray.get_actor(name, self._namespace) for name in names}
-        states = await asyncio.gather(*map(state_of, found.values()))
+        states, dead = await asyncio.gather(
+            asyncio.gather(*map(state_of, found.values())),
+            asyncio.gather(*map(is_dead, found.values())),
+        )
         models = [state.model for state in states if state is not None and state.model is not None]
         self._model = max(models, key=lambda model: model.version, default=self._model)
-        dead = await asyncio.gather(*map(is_dead, found.values()))
         living = {name: found[name] for name, gone in zip(names, dead, strict=True) if not gone}
         for name, decoder in living.items():
             self._expect(name, decoder)
@@ -240,15 +243,25 @@ class Supervisor:
     ) -> tuple[bytes, ...]:
         """Have a model loaded by each; what it decodes.
 
+        Args:
+            successor_of: see :meth:`DecoderActor.prepare`. Who asks for one hears before long of a decoder
+                that has no room; all others wait until it has.
+
         Raises:
             SidewireError: one of them cannot, or died over it.
         """
+        patience = None if successor_of is None else SETTLE_SECONDS
         try:
             answers = await asyncio.gather(
-                *(_prepared(one, model, successor_of) for one in decoders)
+                *(prepared(one, model, successor_of, patience) for one in decoders)
             )
         except RayActorError as error:
             raise ClusterError(f"a decoder died as it started: {error}") from None
+        except TimeoutError:
+            why = Room.now(self._spec.gpus).why
+            raise ClusterError(
+                f"a decoder does not answer in {SETTLE_SECONDS:g} s: {why}"
+            ) from None
         codecs: list[bytes] = []
         for answer in answers:
             if isinstance(answer, SidewireError):
@@ -285,28 +298,9 @@ class Supervisor:
             self._news.notify_all()
 
 
-async def _prepared(
-    decoder: Handle, model: ModelVersion, successor_of: ModelVersion | None
-) -> list[bytes] | SidewireError:
-    """What a decoder says to a model; one that Ray is starting again is waited for.
-
-    Raises:
-        RayActorError: it died over it, or does not come back.
-    """
-    until = time.monotonic() + SETTLE_SECONDS
-    while True:
-        try:
-            answer: list[bytes] | SidewireError = await decoder.prepare.remote(model, successor_of)
-        except ActorUnavailableError:
-            if time.monotonic() > until:
-                raise
-            await asyncio.sleep(RESTART_POLL_SECONDS)
-        else:
-            return answer
-
-
 def start_supervisor(spec: PoolSpec, namespace: str) -> Handle:
-    """The supervisor of a namespace: the one that runs, or a new one. It needs no CPU of its own."""
+    """The supervisor of a namespace: the one that runs, or a new one, on the cluster's head. It needs no
+    CPU of its own."""
     remote_class: Any = ray.remote(Supervisor)
     supervisor: Handle = remote_class.options(
         name=SUPERVISOR,
@@ -314,6 +308,7 @@ def start_supervisor(spec: PoolSpec, namespace: str) -> Handle:
         lifetime="detached",
         get_if_exists=True,
         num_cpus=0,
+        resources=ON_THE_HEAD,
         max_restarts=-1,
         max_task_retries=-1,
     ).remote(spec, namespace)
