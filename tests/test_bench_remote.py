@@ -160,6 +160,7 @@ class TwoNodes:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",
+            "RAY_prestart_worker_first_driver": "0",
             "TMPDIR": str(folder),
             # Its sockets must have short names.
             "RAY_TMPDIR": tempfile.gettempdir(),

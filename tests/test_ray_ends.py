@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.processes import Ends, Program, command
+from shared.bundle import shipped_bundle
 from shared.codecs import get_codec
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.numbered_pictures import of_its_width, write_numbered
@@ -29,9 +30,15 @@ pytest.importorskip("ray")
 #: Far beyond what anything here takes.
 PATIENCE = 120.0
 PICTURES = 30
-RAY = ("--decoder", "ray", "--set", "generator=none", "--set", "mode=refine")
+#: One model, and none that reads words: what decoders load is not what is tried here.
+RAY = ("--decoder", "ray", "--bundle", shipped_bundle("none"), "--set", "mode=refine")
 #: No other cluster of this machine is asked.
-ADDRESSES = {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+ADDRESSES = {
+    "RAY_ADDRESS": "",
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -53,7 +53,10 @@ WORDS = "A red bus stands before a green hedge under a blue sky."
 PICTURES = 40
 #: Far beyond what anything here takes.
 PATIENCE = 120.0
-SPEC = PoolSpec(DecodingSettings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
+#: What most decoders here load: one model. That they load every one that ships is tried where it matters.
+NONE = shipped_bundle("none")
+SPEC = PoolSpec(DecodingSettings(PictureFormat.PNG, NONE, threads=1), decoders=1)
+EVERY = PoolSpec(DecodingSettings(PictureFormat.PNG, None, threads=1, generator="none"), decoders=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +78,7 @@ def blob(kodak: dict[str, Picture]) -> bytes:
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose generator makes a picture of its own out of the same stream."""
     folder = tmp_path_factory.mktemp("bundles") / "newer"
-    bundle = load_bundle(shipped_bundle("none"))
+    bundle = load_bundle(NONE)
     assert isinstance(bundle.manifest, Manifest)
     last = "g_s.body.14.0.bias"
     tensors = bundle.tensors | {last: bundle.tensors[last] + 0.1}
@@ -122,8 +125,22 @@ async def pool(timeout: float = PATIENCE) -> AsyncIterator[RayPool]:
         await ours.close()
 
 
-async def order(method: str, *arguments: object) -> PoolStatus:
-    answer = await getattr(find_supervisor(NAMESPACE), method).remote(*arguments)
+@asynccontextmanager
+async def apart(space: str, spec: PoolSpec) -> AsyncIterator[RayPool]:
+    """A pool with decoders of its own, which end with it."""
+    ours = RayPool(spec, space)
+    await ours.start()
+    supervisor = find_supervisor(space)
+    try:
+        yield ours
+    finally:
+        await ours.close()
+        await supervisor.stop.remote()
+        ray.kill(supervisor)
+
+
+async def order(method: str, *arguments: object, space: str = NAMESPACE) -> PoolStatus:
+    answer = await getattr(find_supervisor(space), method).remote(*arguments)
     assert isinstance(answer, PoolStatus), answer
     return answer
 
@@ -163,15 +180,24 @@ def test_decoders_are_no_less_urgent_than_what_feeds_them() -> None:
     asyncio.run(scenario())
 
 
-def test_results_are_the_codecs_in_order_with_bad_ones_alone(blob: bytes) -> None:
+def test_all_that_ship_are_decoded_in_order_with_bad_ones_alone(blob: bytes) -> None:
     bad = blob[:-9] + bytes([blob[-9] ^ 0x10]) + blob[-8:]
     base = (GOLDEN / "strip.swi").read_bytes()
+    space = f"{NAMESPACE}-every"
 
     async def scenario() -> None:
-        async with pool() as ours:
+        async with apart(space, EVERY) as ours:
+            codecs = {one.name: one for one in ours.codecs}
+            assert set(codecs) == {"base", "misc", "ssa"}
+            assert codecs["ssa"].model_id == get_codec("base").decoder.model_id
+            seen = await ours.inspect(blob, WORDS)
+            assert seen.bits.shape == (12, 16)
+            assert seen.bits.sum() == pytest.approx(8 * len(blob), rel=0.5)
             first, broken, other, last = await ours.decode(
                 [task(blob), task(bad), task(base), task(blob, words=WORDS)]
             )
+            # By its name, too, another generator can be had.
+            assert (await order("swap", "none", space=space)).model.version > 0
         expected = decoded_here(get_codec("none"), blob)
         assert distance(pixels(first), expected) < 0.5
         assert distance(pixels(last), expected) < 0.5
@@ -179,20 +205,6 @@ def test_results_are_the_codecs_in_order_with_bad_ones_alone(blob: bytes) -> Non
         # Of another model than the shipped one.
         assert isinstance(other, DecodeFailure)
         assert "stream of model" in other.reason
-
-    asyncio.run(scenario())
-
-
-def test_pool_says_what_it_decodes_and_shows_how(blob: bytes) -> None:
-    async def scenario() -> None:
-        ours = RayPool(SPEC, NAMESPACE)
-        codecs = {one.name: one for one in await ours.start()}
-        assert set(codecs) == {"base", "misc", "ssa"}
-        assert codecs["ssa"].model_id == get_codec("base").decoder.model_id
-        seen = await ours.inspect(blob, WORDS)
-        assert seen.bits.shape == (12, 16)
-        assert seen.bits.sum() == pytest.approx(8 * len(blob), rel=0.5)
-        await ours.close()
 
     asyncio.run(scenario())
 
@@ -319,7 +331,7 @@ def test_newer_generator_takes_over_while_pictures_flow(blob: bytes, newer: Path
                 assert isinstance(await refusal("swap", str(GOLDEN / "bundle")), SwapError)
                 assert isinstance(await refusal("swap", "/nowhere/at/all"), Exception)
                 before = (await order("status")).model
-                assert before.settings.generator == "none"
+                assert before.settings.model == str(NONE)
                 after = (await order("swap", str(newer))).model
                 assert after.version > before.version
                 await until(lambda: ours._roster.model == after)
@@ -336,7 +348,7 @@ def test_newer_generator_takes_over_while_pictures_flow(blob: bytes, newer: Path
             (state,) = await states(lambda found: len(found) == 1)
             assert state.model == after
             await kept_by_a_decoder_that_starts_again(ours, state.pid, blob, expected)
-            await order("swap", "none")
+            await order("swap", str(NONE))
 
     async def kept_by_a_decoder_that_starts_again(
         ours: RayPool, pid: int, blob: bytes, expected: Picture
@@ -383,7 +395,7 @@ def test_commands_find_the_decoders_from_another_process() -> None:
     found = said("status", "--json")
     assert found.returncode == 0, found.stderr
     status = json.loads(found.stdout)
-    assert status["model"] == "none"
+    assert status["model"] == str(NONE)
     here = asyncio.run(states(lambda found: len(found) == 1))
     assert [one["pid"] for one in status["decoders"]] == [one.pid for one in here]
     refused = said("scale", "9")
@@ -408,21 +420,16 @@ def test_decoders_that_sleep_need_no_torch() -> None:
     space = f"{NAMESPACE}-asleep"
 
     async def scenario() -> None:
-        ours = RayPool(PoolSpec(SleepingSettings(0.01), decoders=1), space)
-        (codec,) = await ours.start()
-        assert codec.name == "base"
-        supervisor = find_supervisor(space)
-        try:
+        async with apart(space, PoolSpec(SleepingSettings(0.01), decoders=1)) as ours:
+            (codec,) = ours.codecs
+            assert codec.name == "base"
             results = await ours.decode([task(sealed(seq).container, seq=seq) for seq in range(3)])
             assert results == [DecodeResult(b"", "")] * 3
+            supervisor = find_supervisor(space)
             (decoder,) = (await supervisor.status.remote()).decoders.values()
             assert "libtorch" not in Path(f"/proc/{decoder.pid}/maps").read_text()
             refused = await supervisor.swap.remote("ssa")
             assert isinstance(refused, SwapError)
-        finally:
-            await ours.close()
-            await supervisor.stop.remote()
-            ray.kill(supervisor)
 
     asyncio.run(scenario())
 
@@ -441,7 +448,7 @@ def test_receiver_on_a_cluster_loses_nothing_and_has_no_torch(
     tmp_path: Path, feed: Path, newer: Path
 ) -> None:
     where = ("--ray-address", ray.get_runtime_context().gcs_address)
-    space = ("--set", f"ray_namespace={NAMESPACE}", "--set", "generator=none")
+    space = ("--set", f"ray_namespace={NAMESPACE}", "--bundle", NONE)
     options = ("--decoder", "ray", *where, *space, "--caption-wait", "0.5")
     with Ends(tmp_path, feed, receive=options) as ends:
         gateway = ends.start_receiver()
@@ -461,7 +468,7 @@ def test_receiver_on_a_cluster_loses_nothing_and_has_no_torch(
     # The decoders belong to the cluster.
     (after,) = asyncio.run(states(lambda found: len(found) == 1))
     assert after.pid != decoder.pid
-    asyncio.run(order("swap", "none"))
+    asyncio.run(order("swap", str(NONE)))
 
 
 def test_gateway_runs_as_an_actor_too(tmp_path: Path, feed: Path) -> None:

@@ -27,10 +27,12 @@ log = logging.getLogger("sidewire.ray")
 STORE_BYTES = 256 << 20
 #: Its reports of use stay at home, and a GPU that an actor did not ask for is not hidden with a warning.
 #: Ray would run its workers at niceness 15: beside an encoder they would get next to nothing of a core.
+#: It would also start a worker a CPU beforehand: with an environment other than our actors', they stay idle.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_niceness": "0",
+    "RAY_prestart_worker_first_driver": "0",
 }
 #: Seconds in which something must listen at the address of a cluster.
 PROBE_SECONDS = 8.0

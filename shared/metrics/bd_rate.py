@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from bjontegaard.interpolation import interpolate
 
 __all__ = ["RATE_WINDOW", "BdRate", "Curve", "bd_rate"]
 
@@ -104,6 +103,9 @@ def bd_rate(
         raise ValueError(f"no rate window: {low} to {high} bits per pixel")
     if not (anchor.is_monotone and test.is_monotone):
         return None
+    # It imports all that draws, a second's work, and every training imports this module.
+    from bjontegaard.interpolation import interpolate  # noqa: PLC0415
+
     anchor_log_rate = interpolate(anchor.values, np.log10(anchor.rates), "pchip")
     test_log_rate = interpolate(test.values, np.log10(test.rates), "pchip")
     low_value = max(test.values[0], _value_at(anchor, anchor_log_rate, low))
