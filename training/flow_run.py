@@ -3,9 +3,9 @@
 The first phase is plain flow matching: of residuals, noise and times that are drawn, the network says where
 the lines end. In the second it learns on its own way, from noise in as many steps as painters take: what it
 says lies at the end is painted by the frozen g_s, and a generator's terms stand beside squared error:
-feature distance, nearness in meaning, showing the caption, and no grid. (On straight lines to the truth these terms
-teach each step to sharpen what is sharp already, and twelve such steps make artefacts.) Some references are
-already painted in a region, as they are after an item's steps.
+feature distance, nearness in meaning, showing the caption, and no grid. (On straight lines to the truth these
+terms teach each step to sharpen what is sharp already, and twelve such steps make artefacts.) Some
+references are already painted in a region, as they are after an item's steps.
 """
 
 from __future__ import annotations
