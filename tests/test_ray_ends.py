@@ -144,7 +144,9 @@ class Cluster:
             port = server.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
         self._groups: list[subprocess.Popen[bytes]] = []
-        self.head = self._start("--head", f"--port={port}", f"--temp-dir={folder}", "--num-cpus=0")
+        # Its page for people would be ten processes, and is not looked at.
+        head = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+        self.head = self._start(*head, f"--temp-dir={folder}")
         until(self._answers, "the head answers")
 
     def add_node(self, cpus: int) -> None:
