@@ -27,8 +27,7 @@ __all__ = ["EVIDENCE", "FEEDS", "MISC", "halves", "pictures_of", "sections_of"]
 MISC, BASE = CodecEntry("misc", "misc"), CodecEntry("base", "base")
 #: Levels of base between whose rates those of misc lie, for photographs.
 LADDER = range(8, 14)
-#: What senders are told.
-OWN = (TextMode.MATCHED,)
+#: What senders are told where captions are compared.
 ANY = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
 #: Of photographs of some size.
 FEEDS = ("Kodak", "COCO")
@@ -83,18 +82,18 @@ def _where_bytes_go(name: str, path: Path, limit: int | None) -> Section:
 
 def _against_base(name: str, rows: Sequence[ResultRow]) -> Section:
     """Gains over base's own picture in as many bytes."""
-    pairs = [Pair(Question.BASE, "misc", "encoder", text, "base", TextMode.NONE) for text in OWN]
-    gains, _ = compared(pairs, rows)
+    own = TextMode.MATCHED
+    pair = Pair(Question.BASE, "misc", "encoder", own, "base", TextMode.NONE)
+    gains, _ = compared([pair], rows)
     measures = {"psnr": ("PSNR (dB)", 2), "feature_distance": ("feature distance", 4)}
     measures |= {"ssimulacra2": ("SSIMULACRA2", 2), "judge": ("judge score", 4)}
     table = []
-    for text in OWN:
-        for level in sorted({row.quality for row in rows if row.codec == "misc"}):
-            own = [g for g in gains if (g.pair.text, g.quality) == (text, level)]
-            known = {g.measure: g for g in own if g.counted is Counted.PICTURE}
-            cells: list[Cell] = [known["psnr"].bpp]
-            cells += [known[measure].gain for measure in measures]
-            table.append(TableRow(f"MISC-{level}, {text}", tuple(cells)))
+    for level in sorted({row.quality for row in rows if row.codec == "misc"}):
+        at_level = (g for g in gains if (g.quality, g.counted) == (level, Counted.PICTURE))
+        known = {g.measure: g for g in at_level}
+        cells: list[Cell] = [known["psnr"].bpp]
+        cells += [known[measure].gain for measure in measures]
+        table.append(TableRow(f"MISC-{level}, {own}", tuple(cells)))
     columns = [Column("bpp", 4)]
     columns += [Column(heading, digits, signed=True) for heading, digits in measures.values()]
     return Section(
@@ -132,7 +131,7 @@ def sections_of(
     """What streams of one feed hold, and what they show beside levels of base."""
     name, path = feed
     entries = {BASE: tuple(ladder), MISC: open_codec(MISC).qualities}
-    rows = rows_of(request, feed, entries, OWN, progress)
+    rows = rows_of(request, feed, entries, [TextMode.MATCHED], progress)
     return [_where_bytes_go(name, path, request.limit), _against_base(name, rows)]
 
 
