@@ -279,7 +279,7 @@ def test_the_grid_term_sees_a_fixed_pattern_and_nothing_else() -> None:
     def term(error: torch.Tensor) -> float:
         batch = Batch(torch.full((1, 3, 64, 64), 0.5), torch.zeros(1, dtype=torch.int64))
         made = Pass(batch.x + error, torch.zeros(1), None)
-        return Grid(1.0)(Step(0, batch, lambda _: made, learns=False)).item()
+        return Grid(4)(Step(0, batch, lambda _: made, learns=False)).item()
 
     pattern = torch.zeros(4, 4)
     pattern[::2, ::2] = 4 / 255

@@ -23,6 +23,7 @@ from shared.codecs.parts import Parts, Pass
 from shared.networks.flow import Flow, sample
 from shared.networks.precision import default_device
 from shared.networks.stages import Conditioning
+from shared.networks.transforms import Y_STRIDE
 from training.examples import CaptionedExamples
 from training.flow_data import LatentPairs
 from training.muon import muon_and_adamw
@@ -30,7 +31,7 @@ from training.recipe import levels_line
 from training.reference import Measure, reference
 from training.run import Average, Learner, Move, Phase, Run, rise_and_fall
 from training.terms.features import Features
-from training.terms.grid import energies
+from training.terms.grid import Grid
 from training.terms.image_text import embedding_distances
 from training.terms.matching import confusions
 from training.terms.mse import psnr
@@ -228,7 +229,7 @@ class FlowRun(Run[LineStep]):
             "features": matcher.distances,
             "embedding": lambda step: embedding_distances(step, matcher.matcher),
             "caption": lambda step: confusions(step, matcher.matcher),
-            "grid": energies,
+            "grid": Grid(Y_STRIDE),
         }
 
     def _picture_terms(self) -> Term:

@@ -42,6 +42,8 @@ __all__ = ["GeneratorRun", "Sources"]
 REFERENCE_STEPS = 6
 #: Pictures that are measured at a time.
 MEASURED = 32
+#: Pixels a side that the last pixel shuffle of a generator makes of one place.
+SHUFFLE = 4
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class GeneratorRun(Run[Steps]):
             ByLevel((weight / self.reference[name]).to(self.device), measure)
             for name, (weight, measure) in self._measures().items()
         ]
-        measured.append(Grid(self.recipe.grid_weight))
+        weight, grid = self.recipe.grid_weight, Grid(SHUFFLE)
+        measured.append(lambda step: weight * grid(step).mean())
         if self.recipe.generator_text and self.recipe.matching_weight:
             measured.append(Matching(self.recipe.matching_weight, self.features.matcher))
         return measured

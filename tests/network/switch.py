@@ -41,7 +41,7 @@ class Switch:
         hosts: all of them.
         delay: seconds that each packet is under way.
         loss: share of packets that never arrive, in each direction.
-        carried, lost: packets so far.
+        carried, lost: packets between hosts so far; those of hosts that are cut off are lost.
     """
 
     hosts: list[Host]
@@ -83,7 +83,7 @@ class Switch:
                     continue  # IPv6, multicast: of no host here
                 unlucky = chance.random() < self.loss or len(self._under_way) >= MOST_UNDER_WAY
                 if unlucky or source in self._cut or target in self._cut:
-                    self.lost += unlucky
+                    self.lost += 1
                     continue
                 due = time.monotonic() + self.delay
                 self._under_way.append((due, self._devices[target], packet))
