@@ -323,6 +323,12 @@ def test_what_the_server_refuses(address: str) -> None:
     assert status == 422
     assert "loss is 3" in json.loads(said)["problem"]
     assert _ask(address + "controls", b"{", **json_type)[0] == 422
+    status, _, said = _ask(address + "controls", body.ljust(1 << 13), **json_type)
+    assert status == 413
+    assert (
+        json.loads(said)["problem"]
+        == "the size of the controls in bytes is 8192, must be at most 4096"
+    )
     form = {"Content-Type": "text/plain"}  # what a form of another site could send
     assert _ask(address + "controls", json.dumps(good).encode(), **form)[0] == 415
     assert _ask(address + "posts/999999/overlays", b"")[0] == 404

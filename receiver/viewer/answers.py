@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.web import listening
+from shared.errors import LimitError
 
 __all__ = [
     "EVENT_HEADERS",
@@ -28,6 +30,7 @@ __all__ = [
     "is_of_type",
     "listen",
     "problem",
+    "small_body",
 ]
 
 HOST = "127.0.0.1"
@@ -82,9 +85,9 @@ def event(name: str, value: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(value)}\n\n"
 
 
-def problem(text: str, status: int) -> JSONResponse:
+def problem(text: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An answer that says what is wrong."""
-    return JSONResponse({"problem": text}, status)
+    return JSONResponse({"problem": text}, status, headers)
 
 
 def first_problem(error: ValidationError, whole: str) -> str:
@@ -104,6 +107,24 @@ def is_of_type(request: Request, media_type: str) -> bool:
     Others' forms cannot send it, and their scripts may not.
     """
     return request.headers.get("content-type", "").partition(";")[0] == media_type
+
+
+async def small_body(request: Request, what: str, most: int) -> bytes:
+    """A request's body, of which no more is read than is allowed.
+
+    Args:
+        what: to call it in a message, such as "the order".
+        most: bytes.
+
+    Raises:
+        LimitError: it is longer.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise LimitError(f"the size of {what} in bytes", len(body), most)
+    return bytes(body)
 
 
 def listen(port: int) -> socket.socket:

@@ -25,6 +25,7 @@ from receiver.viewer.answers import (
     first_problem,
     is_of_type,
     problem,
+    small_body,
 )
 from receiver.viewer.desk import Controls
 from receiver.viewer.gallery import FOLDERS
@@ -32,9 +33,12 @@ from receiver.viewer.page import STATIC, render_page
 from receiver.viewer.upload.routes import upload_routes
 from receiver.viewer.upload.studio import Studio
 from receiver.viewer.viewer import Viewer
-from shared.errors import SidewireError
+from shared.errors import LimitError, SidewireError
 
 __all__ = ["create_app"]
+
+#: Bytes of all controls together, as the page sends them, and some.
+LONGEST_CONTROLS = 1 << 12
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -69,7 +73,11 @@ def create_app(viewer: Viewer, studio: Studio) -> Starlette:
         if not is_of_type(request, "application/json"):
             return problem("content-type must be application/json", 415)
         try:
-            viewer.desk.controls = Controls.model_validate_json(await request.body())
+            body = await small_body(request, "the controls", LONGEST_CONTROLS)
+            viewer.desk.controls = Controls.model_validate_json(body)
+        except LimitError as error:
+            # What still comes of the body is not read.
+            return problem(str(error), 413, {"Connection": "close"})
         except ValidationError as error:
             return problem(first_problem(error, "controls"), 422)
         return JSONResponse(viewer.desk.controls.model_dump())

@@ -31,6 +31,7 @@ from receiver.viewer.answers import (
     first_problem,
     is_of_type,
     problem,
+    small_body,
 )
 from receiver.viewer.page import STATIC, render_upload_page
 from receiver.viewer.upload.receiving import StalledError
@@ -130,7 +131,9 @@ def upload_routes(studio: Studio, *, timeline: bool) -> list[Route]:
         if not is_of_type(request, "application/json"):
             return problem("content-type must be application/json", 415)
         try:
-            wanted = Order.model_validate_json(await _body(request))
+            wanted = Order.model_validate_json(
+                await small_body(request, "the order", LONGEST_ORDER)
+            )
         except ValidationError as error:
             return problem(first_problem(error, "order"), 422)
         return JSONResponse(asdict(studio.order(request.path_params["id"], wanted)), 202)
@@ -177,17 +180,3 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     async for chunk in request.stream():
         if chunk:
             yield chunk
-
-
-async def _body(request: Request) -> bytes:
-    """A small body.
-
-    Raises:
-        LimitError: it is longer than :data:`LONGEST_ORDER`.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_ORDER:
-            raise LimitError("the order's size in bytes", len(body), LONGEST_ORDER)
-    return bytes(body)
