@@ -25,6 +25,7 @@ from shared.systems.catalogue import System, system, systems
 
 __all__ = [
     "bundle_folder",
+    "check_bundle",
     "codec_names",
     "decoder_of",
     "empty_parts",
@@ -235,6 +236,23 @@ def decoder_of(
     if not manifest.text.at_decoder:  # whose text encoder is its sender's alone
         terms = replace(terms, text_encoder="")
     return LatentDecoder(terms, parts, guard=guard)
+
+
+def check_bundle(folder: Path) -> Bundle:
+    """Read a bundle, and see that both halves of its system can be built of it.
+
+    Raises:
+        BundleError: as :func:`load_bundle`, or its numbers do not fit.
+    """
+    loaded = load_bundle(folder)
+    manifest = _manifest(loaded)
+    own = own_halves(system(manifest.codec))
+    if own is None:
+        _terms(manifest, load_parts(loaded, ENCODER, DECODER), None, None)
+    else:
+        for half in (own.encoder, own.decoder):
+            half(loaded, None, None)
+    return loaded
 
 
 def _bundle(name: str, folder: Path | None) -> Bundle:
