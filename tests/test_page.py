@@ -238,7 +238,7 @@ def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
     assert page.locator("article").first.get_attribute("id") != before
     assert post.locator("details").get_attribute("open") is None
     page.evaluate("scrollTo(0, 900)")
-    page.wait_for_function("scrollY > 300")
+    page.wait_for_function("() => scrollY > 300")
     expect(newer).to_be_visible(timeout=PATIENCE_MS)
 
 
