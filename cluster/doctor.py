@@ -12,8 +12,9 @@ import torch
 from pydantic import BaseModel
 
 from cluster.console import print_result
-from shared.bundle import MANIFEST_NAME, Manifest, read_bundle, shipped_bundle
-from shared.codecs import codec_names, load_decoder, load_encoder
+from shared.bundle import MANIFEST_NAME, Manifest, read_bundle, read_manifest, shipped_bundle
+from shared.codecs import codec_names
+from shared.codecs.loading import check_bundle
 from shared.errors import SidewireError
 from shared.networks.precision import default_device, default_precision
 from shared.version import VERSION
@@ -84,16 +85,14 @@ def _version(package: str) -> str:
 
 def _weights(folder: Path) -> Weights:
     try:
-        bundle = read_bundle(folder)
-        if isinstance(bundle.manifest, Manifest):
-            load_encoder("", folder)
-            load_decoder("", folder)
+        manifest = read_manifest(folder)
+        found = check_bundle if isinstance(manifest, Manifest) else read_bundle
+        found(folder)
     except SidewireError as error:
         return Weights(
             name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)
         )
     size = sum(file.stat().st_size for file in folder.iterdir())
-    manifest = bundle.manifest
     return Weights(
         name=folder.name,
         model_id=manifest.model_id[:16] if isinstance(manifest, Manifest) else "",

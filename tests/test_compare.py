@@ -29,8 +29,8 @@ from cluster.compare.rates import rate_rows
 from cluster.compare.records import Counted, Gain, Pair, Question, SavedBits
 from cluster.compare.run import print_whole
 from cluster.compare.tables import answers, by_level, named, rates, saved_bits
-from cluster.evaluation import evaluate
 from cluster.evaluation.rows import ResultRow
+from cluster.evaluation.run import evaluate
 from cluster.evaluation.texts import TextMode
 from cluster.feeds import KODAK_FEED
 from cluster.figures import write_png

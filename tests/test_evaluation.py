@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cluster.evaluation import EvaluationResult, evaluate, summary_table
+from cluster.evaluation.report import summary_table
+from cluster.evaluation.rows import EvaluationResult
+from cluster.evaluation.run import evaluate
 from cluster.evaluation.summary import METRICS as ALL_METRICS
 from cluster.evaluation.summary import curve_of
 from cluster.evaluation.texts import TextMode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -37,15 +36,11 @@ class Receiver:
     sink: Path
 
 
-@pytest.fixture(autouse=True)
-def _node_is_there() -> None:
-    """Look for Node.js before a receiver is started in vain."""
-    require_node()
-
-
-@contextlib.contextmanager
-def receiver(folder: Path) -> Iterator[Receiver]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """One process on free ports; afterwards it has drained and left with exit code 0."""
+    require_node()  # or it would be started in vain
+    folder = tmp_path_factory.mktemp("receiver")
     sink = folder / "sink"
     places = ["--images", "127.0.0.1:0", "--captions", "127.0.0.1:0", "--sink", sink]
     settings = [f"bundle={GOLDEN / 'bundle'}", "picture_format=png", "caption_wait=60"]
@@ -69,17 +64,16 @@ def receiver(folder: Path) -> Iterator[Receiver]:
     assert process.returncode == 0, log.read_text()
 
 
-def test_a_foreign_client_delivers_pictures_with_their_captions(tmp_path: Path) -> None:
-    with receiver(tmp_path) as running:
-        pairs = [
-            word
-            for name, caption in CAPTIONS.items()
-            for word in ("--frame", GOLDEN / f"{name}.swi", "--caption", caption)
-        ]
-        where = ("--images", running.images, "--captions", running.captions)
-        run = node("sender.mjs", *where, "--stream", "foreign", *pairs)
-        assert run.returncode == 0, run.stderr
-        said = json.loads(run.stdout)
+def test_a_foreign_client_delivers_pictures_with_their_captions(running: Receiver) -> None:
+    pairs = [
+        word
+        for name, caption in CAPTIONS.items()
+        for word in ("--frame", GOLDEN / f"{name}.swi", "--caption", caption)
+    ]
+    where = ("--images", running.images, "--captions", running.captions)
+    run = node("sender.mjs", *where, "--stream", "foreign", *pairs)
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
     # The codec of these containers reads no words: they are acked, and kept beside their pictures.
     assert said["frames"] == [
         {"seq": str(seq), "revision": 0, "disposition": "DISPOSITION_DECODED_NO_TEXT", "reason": ""}
@@ -106,13 +100,12 @@ def test_a_foreign_client_delivers_pictures_with_their_captions(tmp_path: Path) 
         np.testing.assert_array_equal(read_picture(delivered), expected)
 
 
-def test_a_foreign_client_is_told_why_it_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_client_is_told_why_it_is_refused(running: Receiver, tmp_path: Path) -> None:
     """The reason comes as a status inside the stream, in words."""
     (tmp_path / "broken.swi").write_bytes(b"no container")
-    with receiver(tmp_path) as running:
-        where = ("--images", running.images, "--captions", running.captions)
-        broken = tmp_path / "broken.swi"
-        run = node("sender.mjs", *where, "--stream", "refused", "--frame", broken)
+    where = ("--images", running.images, "--captions", running.captions)
+    broken = tmp_path / "broken.swi"
+    run = node("sender.mjs", *where, "--stream", "refused", "--frame", broken)
     assert run.returncode == 1
     assert run.stderr.strip() == (
         "sender: container not a Sidewire stream (the first two bytes are not its magic)"

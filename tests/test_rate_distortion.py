@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.evaluation import evaluate
+from cluster.evaluation.run import evaluate
 from cluster.feeds import KODAK_FEED
 
 #: Levels of either that cover the rates; not all, as that takes long.

@@ -49,30 +49,44 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def start(place: Place, folder: Path, *words: object) -> Iterator[Receiver]:
+@dataclass(frozen=True)
+class Running:
+    """A receiver, and its sink's folder."""
+
+    receiver: Receiver
+    sink: Path
+
+
+def start(place: Place, folder: Path, *words: object) -> Iterator[Running]:
     tls = ("--tls-cert", place.file("server.pem"), "--tls-key", place.file("server.key"))
     options = ("--set", "decoder=benchmark-echo", "--caption-wait", 30)
-    with receiver(folder / "state", "--sink", folder / "sink", *tls, *options, *words) as running:
-        yield running
+    sink = folder / "sink"
+    with receiver(folder / "state", "--sink", sink, *tls, *options, *words) as running:
+        yield Running(running, sink)
 
 
-@pytest.fixture
-def with_tokens(place: Place, tmp_path: Path) -> Iterator[Receiver]:
-    yield from start(place, tmp_path, "--tokens", place.file("tokens.yaml"))
+@pytest.fixture(scope="module")
+def with_tokens(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    yield from start(
+        place, tmp_path_factory.mktemp("tokens"), "--tokens", place.file("tokens.yaml")
+    )
 
 
-@pytest.fixture
-def with_certificates(place: Place, tmp_path: Path) -> Iterator[Receiver]:
-    yield from start(place, tmp_path, "--client-ca", place.file("ca.pem"))
+@pytest.fixture(scope="module")
+def with_certificates(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    yield from start(
+        place, tmp_path_factory.mktemp("certificates"), "--client-ca", place.file("ca.pem")
+    )
 
 
 def send(
-    place: Place, state: Path, to: Receiver, *words: object
+    place: Place, state: Path, to: Running, *words: object
 ) -> subprocess.CompletedProcess[str]:
+    """A sender of the feed; its stream is called as the folder of its state."""
     feed = ("--feed", place.file("feed.parquet"), "--codec", "sealed", "--state", state)
-    where = ("--images", to.images, "--captions", to.captions)
+    where = ("--images", to.receiver.images, "--captions", to.receiver.captions)
     return subprocess.run(
-        command("send", *feed, *where, *words, "--json"),
+        command("send", *feed, "--stream", state.name, *where, *words, "--json"),
         check=False,
         capture_output=True,
         text=True,
@@ -80,56 +94,56 @@ def send(
     )
 
 
-def test_a_token_over_tls_opens_the_way(
-    place: Place, tmp_path: Path, with_tokens: Receiver
+def test_a_token_opens_the_way_and_another_senders_stream_is_not_to_be_had(
+    place: Place, tmp_path: Path, with_tokens: Running
 ) -> None:
     ca = ("--tls-ca", place.file("ca.pem"))
-    done = send(place, tmp_path / "a", with_tokens, *ca, "--token-file", place.file("desk.token"))
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "sink" / "feed").glob("*.r1.swi"))) == 20
-
-
-def test_another_senders_stream_is_not_to_be_had(
-    place: Place, tmp_path: Path, with_tokens: Receiver
-) -> None:
-    ca = ("--tls-ca", place.file("ca.pem"))
-    first = send(place, tmp_path / "a", with_tokens, *ca, "--token-file", place.file("desk.token"))
-    assert first.returncode == 0, first.stderr
-    second = send(
-        place, tmp_path / "b", with_tokens, *ca, "--token-file", place.file("field.token")
+    first, second = (
+        send(
+            place,
+            tmp_path / sender / "ours",
+            with_tokens,
+            *ca,
+            *("--token-file", place.file(f"{sender}.token")),
+        )
+        for sender in SENDERS
     )
+    assert first.returncode == 0, first.stderr
+    assert len(list((with_tokens.sink / "ours").glob("*.r1.swi"))) == 20
     assert second.returncode == 1
-    assert "stream 'feed' is another sender's" in second.stderr
+    assert "stream 'ours' is another sender's" in second.stderr
     assert "Traceback" not in second.stderr
 
 
 @pytest.mark.parametrize("token", [(), ("--token-file", "wrong.token")])
 def test_no_token_or_a_wrong_one_ends_at_once(
-    place: Place, tmp_path: Path, with_tokens: Receiver, token: tuple[str, ...]
+    place: Place, tmp_path: Path, with_tokens: Running, token: tuple[str, ...]
 ) -> None:
     words = [place.file(word) if word.endswith(".token") else word for word in token]
-    done = send(place, tmp_path / "a", with_tokens, "--tls-ca", place.file("ca.pem"), *words)
+    done = send(place, tmp_path / "unknown", with_tokens, "--tls-ca", place.file("ca.pem"), *words)
     assert done.returncode == 1
     assert "bearer token" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_client_certificate_opens_the_way(
-    place: Place, tmp_path: Path, with_certificates: Receiver
+    place: Place, tmp_path: Path, with_certificates: Running
 ) -> None:
     own = ("--tls-cert", place.file("client.pem"), "--tls-key", place.file("client.key"))
-    done = send(place, tmp_path / "a", with_certificates, "--tls-ca", place.file("ca.pem"), *own)
+    done = send(
+        place, tmp_path / "known", with_certificates, "--tls-ca", place.file("ca.pem"), *own
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--tls-ca", "ca.pem"), ("--tls-ca", "stranger.pem")])
 def test_plaintext_no_certificate_and_a_strange_receiver_are_given_up(
-    place: Place, tmp_path: Path, with_certificates: Receiver, words: tuple[str, ...]
+    place: Place, tmp_path: Path, with_certificates: Running, words: tuple[str, ...]
 ) -> None:
     given = [place.file(word) if word.endswith(".pem") else word for word in words]
     impatient = ("--set", "reconnect_seconds=2")
-    done = send(place, tmp_path / "a", with_certificates, *given, *impatient)
+    done = send(place, tmp_path / "unknown", with_certificates, *given, *impatient)
     assert done.returncode == 1
     assert "no connection to" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((tmp_path / "sink").rglob("*.swi"))
+    assert not list((with_certificates.sink / "unknown").rglob("*.swi"))

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,19 +29,22 @@ from shared.pictures import Picture, picture_from_bytes
 from shared.settings import SettingsError
 from shared.systems.catalogue import ENVIRONMENT
 from shared.text.image_to_text import load_captioner
-from tests import told_system
 from tests.captioner_models import SIDE, make_blip
 from tests.commands import sidewire
+from tests.told_figure import registered
+from tests.told_system import NAME
 
 QUALITY = 1
 SPOKEN, SILENT, BROKEN = "spoken", "silent", "broken"
+#: Of a size that a captioner fails on which does not resize.
+ODD = "odd"
 CAPTION = "A red door in a wall of pale stone."
 
 
 @pytest.fixture(scope="module", autouse=True)
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The system; its bundle."""
-    with told_system.registered(tmp_path_factory.mktemp("told")) as bundle:
+    with registered(tmp_path_factory.mktemp("told")) as bundle:
         yield bundle
 
 
@@ -93,9 +97,13 @@ def as_listed(folder: Path) -> Path:
 
 
 def blob(name: str, caption: str | None) -> bytes:
-    encoder = load_encoder(told_system.NAME)
+    return blob_of(IMAGES[name], caption)
+
+
+def blob_of(image: bytes, caption: str | None) -> bytes:
+    encoder = load_encoder(NAME)
     assert isinstance(encoder, ToldEncoder)
-    return encoder.encode_told(picture_from_bytes(IMAGES[name]), QUALITY, caption).blob
+    return encoder.encode_told(picture_from_bytes(image), QUALITY, caption).blob
 
 
 def encoded(feed: Path, captioner: Path | None = None) -> dict[str, Made]:
@@ -103,7 +111,7 @@ def encoded(feed: Path, captioner: Path | None = None) -> dict[str, Made]:
 
     Whole processes are in the tests over real sockets.
     """
-    settings = CodecSettings(told_system.NAME, QUALITY, threads=1, captioner=captioner)
+    settings = CodecSettings(NAME, QUALITY, threads=1, captioner=captioner)
     _, make = build_encoder(settings)
     made = {
         one.name: make(EncodeTask(one.image, one.caption))
@@ -123,28 +131,55 @@ def test_what_any_feed_says_reaches_the_encoder(
     assert made[SILENT].warning == ""
 
 
-def test_a_captioner_speaks_where_the_feed_is_silent_over_real_sockets(
-    tmp_path: Path, blip: Path
-) -> None:
-    """The feed wins; captions on their own channel are the feed's, and for readers."""
+def test_a_captioner_speaks_where_the_feed_is_silent_over_real_sockets(tmp_path: Path) -> None:
+    """The feed wins; captions on their own channel are the feed's, and for readers. What the captioner cannot
+    describe is in the sender's log, as is a feed that says nothing to nobody who could.
+    """
+    picky = make_blip(tmp_path / "blip", resizes=False)
+    images = IMAGES | {SILENT: png(2, SIDE), ODD: png(3, SIDE + 16)}
+    said = CAPTIONS | {SPOKEN: [CAPTION], BROKEN: [], ODD: []}
+    listed = [{"id": one, "image": images[one], "captions": said[one]} for one in images]
+    pq.write_table(pa.Table.from_pylist(listed), tmp_path / "feed.parquet")
+    pq.write_table(rows(spoken=None, broken=None), tmp_path / "mute.parquet")
     sink = tmp_path / "sink"
     echo = ("--sink", sink, "--set", "decoder=benchmark-echo", "--caption-wait", 15)
     with receiver(tmp_path / "state", *echo) as running:
-        sender = Program(
-            *("send", "--feed", as_parquet(tmp_path), "--codec", told_system.NAME, "--json"),
-            *("--quality", QUALITY, "--captioner", blip, "--processes", 1),
-            *("--images", running.images, "--captions", running.captions),
-            *("--state", tmp_path / "journal"),
+        sent = send(
+            tmp_path / "feed",
+            *("--images", running.images, "--captions", running.captions, "--captioner", picky),
         )
-        sent = sender.line()
-    assert (sent["decoded_with_text"], sent["decoded_no_text"], sent["rejected"]) == (1, 1, 1)
+        mute = send(tmp_path / "mute", "--images", running.images)
+    assert (sent["decoded_with_text"], sent["decoded_no_text"], sent["rejected"]) == (1, 2, 1)
+    assert (mute["decoded_no_text"], mute["rejected"]) == (2, 1)
     received = {
-        path.name.split("-")[2].partition(".")[0]: path.read_bytes() for path in sink.rglob("*.swi")
+        path.name.split("-")[2].partition(".")[0]: path.read_bytes()
+        for path in sink.glob("feed/*.swi")
     }
-    seen = load_captioner(blip).caption(picture_from_bytes(IMAGES[SILENT]))
+    seen = load_captioner(picky).caption(picture_from_bytes(images[SILENT]))
     assert seen
     assert received[SPOKEN] == blob(SPOKEN, CAPTION)
-    assert received[SILENT] == blob(SILENT, seen) != blob(SILENT, None)
+    assert received[SILENT] == blob_of(images[SILENT], seen) != blob_of(images[SILENT], None)
+    assert received[ODD] == blob_of(images[ODD], None)
+    failed, silent = ((tmp_path / f"{name}.log").read_text() for name in ("feed", "mute"))
+    assert f"{ODD} is encoded as if nothing was said: the captioner has no words" in failed
+    assert "no caption for any of 3 pictures: all were encoded as if nothing was said" in silent
+    assert "no caption for any" not in failed
+
+
+def send(place: Path, *words: object) -> dict[str, Any]:
+    """What a sender of the feed there says at its end; its log lies beside the feed."""
+    sender = Program(
+        *(
+            "send",
+            "--feed",
+            place.with_suffix(".parquet"),
+            "--state",
+            place.with_suffix(".journal"),
+        ),
+        *("--codec", NAME, "--quality", QUALITY, "--processes", 1, "--json", *words),
+        log=place.with_suffix(".log"),
+    )
+    return sender.line()
 
 
 def test_a_feed_without_a_column_of_captions_leaves_all_to_the_captioner(
@@ -167,31 +202,9 @@ def test_a_captioner_that_fails_on_a_picture_costs_its_words_alone(tmp_path: Pat
     assert made[SILENT].warning.startswith("the captioner has no words for it: ")
 
 
-def test_its_failure_and_a_silent_feed_are_in_the_senders_log(tmp_path: Path) -> None:
-    picky = make_blip(tmp_path / "blip", resizes=False)
-    feed = tmp_path / "feed.parquet"
-    pq.write_table(rows(spoken=None, broken=None), feed)
-    with receiver(
-        tmp_path / "state", "--sink", tmp_path / "sink", "--set", "decoder=benchmark-noop"
-    ) as running:
-        for number, words in enumerate([("--captioner", picky), ()]):
-            log = tmp_path / f"{number}.log"
-            sender = Program(
-                *("send", "--feed", feed, "--codec", told_system.NAME, "--json", *words),
-                *("--images", running.images, "--state", tmp_path / f"j{number}"),
-                *("--stream", f"s{number}", "--processes", 1),
-                log=log,
-            )
-            assert sender.line()["decoded_no_text"] == 2
-    failed, silent = ((tmp_path / f"{number}.log").read_text() for number in range(2))
-    assert f"{SILENT} is encoded as if nothing was said: the captioner has no words" in failed
-    assert "no caption for any of 3 pictures: all were encoded as if nothing was said" in silent
-    assert "no caption for any" not in failed
-
-
 def test_the_decoder_of_a_told_sender_reads_nothing(told: Path) -> None:
     """No picture waits for words at the receiver, and its decoder loads no text encoder."""
-    decoder = load_decoder(told_system.NAME)
+    decoder = load_decoder(NAME)
     assert not decoder.reads_text
     silent, spoken = decoder.decode_batch([blob(SPOKEN, CAPTION)] * 2, [None, CAPTION])
     assert not isinstance(silent, Exception)
@@ -203,7 +216,7 @@ def test_the_decoder_of_a_told_sender_reads_nothing(told: Path) -> None:
 def test_a_file_is_encoded_with_what_the_captioner_sees(tmp_path: Path, blip: Path) -> None:
     (tmp_path / "p.png").write_bytes(IMAGES[SILENT])
     systems = {ENVIRONMENT: os.environ[ENVIRONMENT]}
-    words = ("encode", tmp_path / "p.png", tmp_path / "p.swi", "--codec", told_system.NAME)
+    words = ("encode", tmp_path / "p.png", tmp_path / "p.swi", "--codec", NAME)
     # Which systems there are is known here; the settings of this process are hidden from a command.
     done = sidewire(*words, "--quality", QUALITY, "--captioner", blip, "--json", **systems)
     said = json.loads(done.stdout)
@@ -232,7 +245,7 @@ def test_an_encoder_that_reads_no_words_refuses_a_captioner(blip: Path) -> None:
 def test_settings_that_leave_a_captioner_nothing_to_do_are_refused(
     other: dict[str, object], message: str
 ) -> None:
-    values = {"feed": "f", "images": "127.0.0.1:1", "codec": told_system.NAME, "captioner": "c"}
+    values = {"feed": "f", "images": "127.0.0.1:1", "codec": NAME, "captioner": "c"}
     with pytest.raises(SettingsError, match=message):
         SendSettings.load(values | other)
 

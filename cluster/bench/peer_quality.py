@@ -7,30 +7,21 @@ no fewer processor hours behind any of its points than all of ours had, and as p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from cluster.bench.kodak import KodakPoint, PeerQuality
 from shared.bundle import read_manifest, shipped_bundle
 from shared.errors import BundleError
 from shared.metrics.bd_rate import Curve, bd_rate
 from shared.peer_curve import PeerCurve
 
-__all__ = ["PUBLISHED", "KodakPoint", "PeerQuality", "peer_quality"]
+__all__ = ["PUBLISHED", "peer_quality"]
 
 #: What ``sidewire train`` has written.
 PEER = "peers/mbt2018-mean.json"
 #: Bits a pixel between which curves are compared.
 WINDOW = (0.1, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class KodakPoint:
-    """Means over the 24 Kodak pictures, at one rate."""
-
-    bpp: float
-    psnr: float
-    ms_ssim: float
 
 
 #: The shipped streams' own runs had so many cores; a bundle knows the time on the clock.
@@ -48,26 +39,6 @@ PUBLISHED = (
     KodakPoint(1.2342, 38.794, 0.9930),
     KodakPoint(1.6191, 40.569, 0.9953),
 )
-
-
-@dataclass(frozen=True)
-class PeerQuality:
-    """Three curves, and BD-rates of ours in percent: below zero it needs fewer bits at equal PSNR.
-
-    Attributes:
-        hours: processor hours behind all of our curve, at most.
-        peer_hours: behind each point of the peer's that was trained here.
-        against_trained, against_published: None where the curves share no quality.
-    """
-
-    codec: str
-    hours: float
-    ours: Sequence[KodakPoint]
-    trained: Sequence[KodakPoint]
-    peer_hours: Sequence[float]
-    published: Sequence[KodakPoint]
-    against_trained: float | None
-    against_published: float | None
 
 
 def peer_quality(codec: str) -> PeerQuality | None:

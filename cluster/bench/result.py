@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cluster.bench.kodak import PeerQuality
 from cluster.bench.options import BenchOptions
 from cluster.bench.peer import PeerSpeed
-from cluster.bench.peer_quality import PeerQuality
 from cluster.bench.provenance import Provenance
 from cluster.bench.summary import Point
 from cluster.records import plain

@@ -18,9 +18,9 @@ from cluster.actors.room import Room
 from cluster.actors.runtime import ClusterError, connected
 from cluster.bench.baseline import changes, read_baseline
 from cluster.bench.feed import BenchFeed, prepare_feed
+from cluster.bench.kodak import PeerQuality
 from cluster.bench.options import BenchOptions, Slo
 from cluster.bench.peer import PeerSpeed, peer_speed
-from cluster.bench.peer_quality import peer_quality
 from cluster.bench.point import Ground, Measured, measure_point, pictures_at_least
 from cluster.bench.provenance import provenance
 from cluster.bench.report import Report, write_report
@@ -59,7 +59,7 @@ def run_bench(options: BenchOptions, meter: Meter) -> Report:
             stopped = True
     if not found.points:
         raise WorkLeftError("stopped before anything was measured; there is no report")
-    quality = peer_quality(options.codec) if found.peer else None
+    quality = _quality(options.codec) if found.peer else None
     known = provenance(found.models)
     result = BenchResult.of(found.points, found.peer, quality, options, known)
     report = Report(result, found.rows, changes(earlier, result.points) if earlier else ())
@@ -122,6 +122,13 @@ def _peer(options: BenchOptions, feed: BenchFeed, meter: Meter) -> PeerSpeed | N
         return None
     meter.say("comparing with CompressAI")
     return _run(peer_speed(options.codec, options.quality, feed.path))
+
+
+def _quality(codec: str) -> PeerQuality | None:
+    # It reads a bundle and brings torch, which nothing else in this process needs.
+    from cluster.bench.peer_quality import peer_quality  # noqa: PLC0415
+
+    return peer_quality(codec)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from shared.bitstream.header import MODEL_ID_BYTES
-from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest, shipped_bundle
+from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest
 from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder
 from shared.codecs.interface import AnyEncoder, Codec, Decoder
@@ -21,10 +21,12 @@ from shared.codecs.parts import DECODER, ENCODER, Parts
 from shared.errors import BundleError, UnknownCodecError
 from shared.latents.interface import Sections
 from shared.networks.precision import Precision, default_device, default_precision
+from shared.shipped import bundle_folder
 from shared.systems.catalogue import System, system, systems
 
 __all__ = [
     "bundle_folder",
+    "check_bundle",
     "codec_names",
     "decoder_of",
     "empty_parts",
@@ -43,11 +45,6 @@ __all__ = [
 def codec_names() -> tuple[str, ...]:
     """The names of all codecs, sorted: systems, and baselines that this machine can write."""
     return tuple(sorted((*systems(), *baseline_names())))
-
-
-def bundle_folder(row: System) -> Path:
-    """Where a system's weights are."""
-    return shipped_bundle(row.name) if row.bundle is None else Path(row.bundle)
 
 
 def _manifest(bundle: Bundle) -> Manifest:
@@ -235,6 +232,23 @@ def decoder_of(
     if not manifest.text.at_decoder:  # whose text encoder is its sender's alone
         terms = replace(terms, text_encoder="")
     return LatentDecoder(terms, parts, guard=guard)
+
+
+def check_bundle(folder: Path) -> Bundle:
+    """Read a bundle, and see that both halves of its system can be built of it.
+
+    Raises:
+        BundleError: as :func:`load_bundle`, or its numbers do not fit.
+    """
+    loaded = load_bundle(folder)
+    manifest = _manifest(loaded)
+    own = own_halves(system(manifest.codec))
+    if own is None:
+        _terms(manifest, load_parts(loaded, ENCODER, DECODER), None, None)
+    else:
+        for half in (own.encoder, own.decoder):
+            half(loaded, None, None)
+    return loaded
 
 
 def _bundle(name: str, folder: Path | None) -> Bundle:
