@@ -82,10 +82,10 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _weights(folder: Path) -> Weights:
+def _weights(folder: Path, load: bool) -> Weights:
     try:
         bundle = read_bundle(folder)
-        if isinstance(bundle.manifest, Manifest):
+        if load and isinstance(bundle.manifest, Manifest):
             load_encoder("", folder)
             load_decoder("", folder)
     except SidewireError as error:
@@ -103,8 +103,13 @@ def _weights(folder: Path) -> Weights:
     )
 
 
-def examine() -> Examination:
-    """Look at versions, devices and weights. Nothing is fetched."""
+def examine(*, load: bool) -> Examination:
+    """Look at versions, devices and weights. Nothing is fetched.
+
+    Args:
+        load: make a codec of all weights, too, which takes some seconds: otherwise those are well whose files
+            are whole.
+    """
     device = default_device()
     folders = sorted(path.parent for path in shipped_bundle("").glob(f"*/{MANIFEST_NAME}"))
     return Examination(
@@ -115,7 +120,7 @@ def examine() -> Examination:
         precision=default_precision().value,
         packages={"sidewire": VERSION, **{package: _version(package) for package in PACKAGES}},
         codecs=codec_names(),
-        weights=tuple(_weights(folder) for folder in folders),
+        weights=tuple(_weights(folder, load) for folder in folders),
         not_measured=NOT_MEASURED,
     )
 
