@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from compressai.entropy_models import EntropyBottleneck
 
 from training.priors import LearntPrior
 
@@ -12,8 +13,11 @@ LEVELS, CHANNELS = 3, 4
 QUALITY = torch.tensor([2, 0, 1, 1, 0, 2])
 
 
-def learnt() -> tuple[LearntPrior, EntropyBottleneck]:
+def learnt() -> tuple[LearntPrior, Any]:
     """A prior as if it had learnt, and CompressAI's bottleneck of all its levels' channels."""
+    # It takes seconds to import, in every process that gathers the tests.
+    from compressai.entropy_models import EntropyBottleneck  # noqa: PLC0415
+
     torch.manual_seed(1)
     prior = LearntPrior(LEVELS, CHANNELS)
     with torch.no_grad():
