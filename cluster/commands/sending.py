@@ -10,7 +10,6 @@ import typer
 from cluster.commands.options import Json
 from cluster.commands.settings import settings_of
 from cluster.console import EXIT_BAD_INPUT, errors_in_one_line, print_result, progress_console
-from shared.extras import need
 
 __all__ = ["captions", "send"]
 
@@ -21,7 +20,6 @@ def send(context: typer.Context, json: Json = False) -> None:
         from sender.settings import SendSettings  # noqa: PLC0415
 
         settings = settings_of(context, SendSettings)
-        need("send", "arrow")
         from sender.send import run_send  # noqa: PLC0415
 
         with progress_console.status("encoding the first pictures") as shown:
@@ -48,7 +46,6 @@ def captions(context: typer.Context, json: Json = False) -> None:
         from sender.settings import CaptionSettings  # noqa: PLC0415
 
         settings = settings_of(context, CaptionSettings)
-        need("captions", "arrow")
         from sender.captions import run_captions  # noqa: PLC0415
 
         published = run_captions(settings)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import LimitError
-from shared.feed import FeedError
+from shared.feed_columns import FeedError
 
 __all__ = ["CAPTIONS_NAME", "SIDECAR_SUFFIX", "captions_beside", "read_within"]
 

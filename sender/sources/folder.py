@@ -18,7 +18,7 @@ from PIL import Image
 import shared.pictures  # noqa: F401 - registers HEIC and JPEG XL with Pillow
 from sender.sources.beside import CAPTIONS_NAME, SIDECAR_SUFFIX, captions_beside, read_within
 from shared.errors import LimitError, reason_of
-from shared.feed import FeedError, FeedRow, has_captions
+from shared.feed_columns import FeedError, FeedRow, has_captions
 
 __all__ = ["PictureFolder"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.feed import FeedRow
+from shared.feed_columns import FeedRow
 from shared.wire.limits import CONTENT_ID_BYTES
 
 __all__ = ["Feed", "SourceCaption", "SourcePicture", "content_id"]

@@ -20,29 +20,45 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sender.sources.arrow import ArrowFeed, ArrowPipe
 from sender.sources.folder import PictureFolder
 from sender.sources.interface import Feed, SourceCaption, SourcePicture, content_id
-from sender.sources.parquet import ParquetFeed
 from shared.errors import LimitError
-from shared.feed import CAPTION_COLUMNS, PICTURE_COLUMNS, TOLD_COLUMNS, FeedRow
+from shared.extras import need
+from shared.feed_columns import CAPTION_COLUMNS, PICTURE_COLUMNS, TOLD_COLUMNS, FeedRow
 from shared.wire.limits import STREAM_ID_LENGTH
 
-__all__ = ["count_rows", "default_stream_id", "read_captions", "read_pictures"]
+__all__ = ["count_rows", "default_stream_id", "need_for", "read_captions", "read_pictures"]
 
 STANDARD_INPUT = "-"
 ARROW_SUFFIXES = frozenset({".arrow", ".arrows", ".ipc", ".feather"})
 PARQUET_SUFFIX = ".parquet"
 
 
+def need_for(feed: str) -> None:
+    """See that what reads a feed is installed: whoever sends folders of pictures needs no pyarrow.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if not _is_folder_of_pictures(feed):
+        need(f"feed {feed}", "arrow")
+
+
+def _is_folder_of_pictures(feed: str) -> bool:
+    path = Path(feed)
+    return feed != STANDARD_INPUT and path.is_dir() and not any(path.glob(f"*{PARQUET_SUFFIX}"))
+
+
 def _open(feed: str, columns: Collection[str]) -> Feed:
+    path = Path(feed)
+    if _is_folder_of_pictures(feed):
+        return PictureFolder(path, columns)
+    need_for(feed)
+    from sender.sources.arrow import ArrowFeed, ArrowPipe  # noqa: PLC0415
+    from sender.sources.parquet import ParquetFeed  # noqa: PLC0415
+
     if feed == STANDARD_INPUT:
         return ArrowPipe("standard input", sys.stdin.buffer, columns)
-    path = Path(feed)
-    if path.is_dir():
-        if any(path.glob(f"*{PARQUET_SUFFIX}")):
-            return ParquetFeed(path, columns)
-        return PictureFolder(path, columns)
     if path.suffix.lower() in ARROW_SUFFIXES:
         return ArrowFeed(path, columns)
     return ParquetFeed(path, columns)
@@ -71,7 +87,8 @@ def count_rows(feed: str) -> int:
     """How many rows a feed has; no picture is read.
 
     Raises:
-        FeedError: it is missing, unreadable, or can be read only once.
+        FeedError: it is missing, unreadable, or can be read only once. MissingExtraError: it is no folder of
+        pictures, and there is no pyarrow.
     """
     return _open(feed, PICTURE_COLUMNS).count()
 
@@ -94,7 +111,7 @@ def read_pictures(
     Raises:
         FeedError: by this call, the feed is missing, unreadable, of another schema, or cannot be
         repeated; from the iterator, a row cannot be read. LimitError: a number is negative, or
-        (from the iterator) a file is too big.
+        (from the iterator) a file is too big. MissingExtraError: as :func:`count_rows`.
     """
     opened = _open(feed, PICTURE_COLUMNS if told is None else TOLD_COLUMNS)
     if isinstance(opened, PictureFolder):

@@ -100,7 +100,7 @@ def test_the_context_has_what_building_the_wheel_needs_and_no_more() -> None:
     assert [name for name in let_in if not (ROOT / name).exists()] == []
     packages = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
     files = {PROJECT["project"]["readme"], "LICENSE", "pyproject.toml"}
-    assert let_in == packages | files
+    assert let_in == packages | files | {"weights"}
 
 
 def test_torch_has_a_cpu_index_unless_another_is_given() -> None:
