@@ -272,7 +272,7 @@ def doctor(json: Json = False) -> None:
         need("doctor", "sender")
         from cluster.doctor import examine, print_examination  # noqa: PLC0415
 
-        print_examination(examine(), json)
+        print_examination(examine(load=True), json)
 
 
 @app.command()

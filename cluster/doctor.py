@@ -83,11 +83,11 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _weights(folder: Path) -> Weights:
+def _weights(folder: Path, load: bool) -> Weights:
     try:
         manifest = read_manifest(folder)
-        found = check_bundle if isinstance(manifest, Manifest) else read_bundle
-        found(folder)
+        check = check_bundle if load and isinstance(manifest, Manifest) else read_bundle
+        check(folder)
     except SidewireError as error:
         return Weights(
             name=folder.name, model_id="", tensors_sha256="", megabytes=0, status=str(error)
@@ -102,8 +102,13 @@ def _weights(folder: Path) -> Weights:
     )
 
 
-def examine() -> Examination:
-    """Look at versions, devices and weights. Nothing is fetched."""
+def examine(*, load: bool) -> Examination:
+    """Look at versions, devices and weights. Nothing is fetched.
+
+    Args:
+        load: make a codec of all weights, too, which takes some seconds: otherwise those are well whose files
+            are whole.
+    """
     device = default_device()
     folders = sorted(path.parent for path in shipped_bundle("").glob(f"*/{MANIFEST_NAME}"))
     return Examination(
@@ -114,7 +119,7 @@ def examine() -> Examination:
         precision=default_precision().value,
         packages={"sidewire": VERSION, **{package: _version(package) for package in PACKAGES}},
         codecs=codec_names(),
-        weights=tuple(_weights(folder) for folder in folders),
+        weights=tuple(_weights(folder, load) for folder in folders),
         not_measured=NOT_MEASURED,
     )
 

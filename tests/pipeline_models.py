@@ -6,13 +6,6 @@ import string
 from pathlib import Path
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionImg2ImgPipeline,
-    UNet2DConditionModel,
-)
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 __all__ = ["EDGE", "MULTIPLE", "make_pipeline"]
 
@@ -24,6 +17,15 @@ MULTIPLE, EDGE = 2, 32
 
 def make_pipeline(folder: Path) -> Path:
     """One whose pictures are nonsense, and others for other words."""
+    # They take seconds to import, in every process that gathers the tests.
+    from diffusers import (  # noqa: PLC0415
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionImg2ImgPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer  # noqa: PLC0415
+
     torch.manual_seed(0)
     channels = {"block_out_channels": (WIDTH, WIDTH), "norm_num_groups": 2, "layers_per_block": 1}
     unet = UNet2DConditionModel(

@@ -36,20 +36,20 @@ def test_a_codec_without_text_at_the_encoder_cannot_be_given_any() -> None:
 
 
 def test_rate_and_quality_rise_with_the_level(base_codec: Whole, kodak: dict[str, Picture]) -> None:
-    for photo in list(kodak.values())[:2]:
-        picture = photo[:256, :384]
-        encoded = [base_codec.encode(picture, quality) for quality in base_codec.qualities]
-        values = [psnr(picture, base_codec.decode(one.blob).picture) for one in encoded]
-        assert all(a.bits_per_pixel < b.bits_per_pixel for a, b in pairwise(encoded))
-        assert all(a < b for a, b in pairwise(values))
+    picture = next(iter(kodak.values()))[:256, :384]
+    encoded = [base_codec.encode(picture, quality) for quality in base_codec.qualities]
+    values = [psnr(picture, base_codec.decode(one.blob).picture) for one in encoded]
+    assert all(a.bits_per_pixel < b.bits_per_pixel for a, b in pairwise(encoded))
+    assert all(a < b for a, b in pairwise(values))
 
 
 def test_the_levels_reach_from_very_low_to_high_rates(
     base_codec: Whole, kodak: dict[str, Picture]
 ) -> None:
     lowest, highest = base_codec.qualities[0], base_codec.qualities[-1]
+    pictures = list(kodak.values())[:3]
     rates = {
-        quality: np.mean([base_codec.encode(p, quality).bits_per_pixel for p in kodak.values()])
+        quality: np.mean([base_codec.encode(p, quality).bits_per_pixel for p in pictures])
         for quality in (lowest, highest)
     }
     assert rates[lowest] < 0.004

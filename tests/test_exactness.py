@@ -1,8 +1,9 @@
 """Invariant: a stream decodes to identical symbols on every machine, whatever the floats do.
 
 Other machines are stood in for by what differs between them: thread counts, instruction sets, the
-convolution library, memory layout and precision, each in a fresh process; and by disturbing every
-float weight on purpose. The golden streams were made once and are never made again.
+convolution library, memory layout and precision, in fresh processes, one for each environment that a
+process reads at its start; and by disturbing every float weight on purpose. The golden streams were made
+once and are never made again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ ONE_LEVEL = 1
 #: A float32 weight's last place, relative to it.
 ULP = 2.0**-23
 
-#: Decodes every golden stream and encodes a picture of each set again; run with the settings under test.
+#: On each machine, decodes every golden stream and encodes a picture of each set again.
 WORKER = """
 import json, sys, torch
 from pathlib import Path
@@ -37,42 +40,45 @@ from tests.codecs import whole
 from shared.networks.precision import Precision
 from tests.golden.make import SETS
 
-settings = json.loads(sys.argv[1])
-torch.set_num_threads(settings.get("threads", 1))
-torch.backends.mkldnn.enabled = settings.get("onednn", True)
-found = {}
-for name, golden in SETS.items():
-    out = Path(sys.argv[2], name)
-    out.mkdir()
-    codec = whole(golden.bundle, Precision(settings["precision"]))
-    if settings.get("contiguous"):
-        encoder, decoder = codec.encoder, codec.decoder
-        for network in (encoder.g_a, decoder.g_s, encoder.latent, decoder.latent):
-            network.to(memory_format=torch.contiguous_format)
-    found[name] = {}
-    for case, (*_, level) in golden.cases.items():
-        decoded = codec.decode(golden.stream(case))
-        found[name][case] = f"{decoded.symbols_crc32c:08x}"
-        np.save(out / case, decoded.picture)
-    blob = codec.encoder.encode_at(golden.picture(case), level).blob
-    np.save(out / "stream", np.frombuffer(blob, np.uint8))
-print(json.dumps(found))
+def decoded_on(settings, folder):
+    torch.set_num_threads(settings.get("threads", 1))
+    torch.backends.mkldnn.enabled = settings.get("onednn", True)
+    found = {}
+    for name, golden in SETS.items():
+        out = folder / name
+        out.mkdir(parents=True)
+        codec = whole(golden.bundle, Precision(settings.get("precision", "float32")))
+        if settings.get("contiguous"):
+            encoder, decoder = codec.encoder, codec.decoder
+            for network in (encoder.g_a, decoder.g_s, encoder.latent, decoder.latent):
+                network.to(memory_format=torch.contiguous_format)
+        found[name] = {}
+        for case, (*_, level) in golden.cases.items():
+            decoded = codec.decode(golden.stream(case))
+            found[name][case] = f"{decoded.symbols_crc32c:08x}"
+            np.save(out / case, decoded.picture)
+        blob = codec.encoder.encode_at(golden.picture(case), level).blob
+        np.save(out / "stream", np.frombuffer(blob, np.uint8))
+    return found
+
+machines = json.loads(sys.argv[1])
+print(json.dumps({name: decoded_on(its, Path(sys.argv[2], name)) for name, its in machines.items()}))
 """
 
-MACHINES = {
-    "one thread": {"threads": 1},
+#: By name; the test of this process is on one thread.
+MACHINES: dict[str, dict[str, Any]] = {
     "two threads": {"threads": 2},
     "four threads": {"threads": 4},
     "bfloat16": {"precision": "bfloat16"},
     "bfloat16, four threads": {"precision": "bfloat16", "threads": 4},
     "not channels-last": {"contiguous": True},
     "without oneDNN": {"onednn": False},
-    "lowest instruction set": {"env": {"ATEN_CPU_CAPABILITY": "default"}},
+    "lowest instruction set": {"env": "ATEN_CPU_CAPABILITY=default"},
     "lowest instruction set, without oneDNN": {
         "onednn": False,
-        "env": {"ATEN_CPU_CAPABILITY": "default"},
+        "env": "ATEN_CPU_CAPABILITY=default",
     },
-    "oneDNN on SSE4.1": {"env": {"ONEDNN_MAX_CPU_ISA": "SSE41"}},
+    "oneDNN on SSE4.1": {"env": "ONEDNN_MAX_CPU_ISA=SSE41"},
 }
 
 
@@ -92,17 +98,44 @@ def codec(golden: GoldenSet) -> Whole:
     return whole(golden.bundle)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_golden_streams_on_another_machine(machine: str, tmp_path: Path) -> None:
-    settings = {"precision": "float32"} | MACHINES[machine]
-    environment = os.environ | settings.pop("env", {})
-    command = [sys.executable, "-c", WORKER, json.dumps(settings), str(tmp_path)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == {name: golden.checksums for name, golden in SETS.items()}
-    for name, golden in SETS.items():
-        out = tmp_path / name
-        if settings["precision"] == "float32":
+@dataclass(frozen=True)
+class Machine:
+    """What became of the golden streams on one.
+
+    Attributes:
+        checksums: of the symbols, by set and case.
+        folder: of the pictures and of a stream made there, by set.
+    """
+
+    checksums: dict[str, dict[str, str]]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Machine]:
+    """Every machine by its name."""
+    found = {}
+    for environment in dict.fromkeys(one.get("env", "") for one in MACHINES.values()):
+        alike = {name: one for name, one in MACHINES.items() if one.get("env", "") == environment}
+        folder = tmp_path_factory.mktemp("machines")
+        command = [sys.executable, "-c", WORKER, json.dumps(alike), str(folder)]
+        variable = dict([environment.split("=")]) if environment else {}
+        run = subprocess.run(
+            command, env=os.environ | variable, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, f"{[*alike]}: {run.stderr}"
+        for name, checksums in json.loads(run.stdout).items():
+            found[name] = Machine(checksums, folder / name)
+    return found
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_golden_streams_on_another_machine(name: str, machines: dict[str, Machine]) -> None:
+    machine = machines[name]
+    assert machine.checksums == {name: golden.checksums for name, golden in SETS.items()}
+    for kind, golden in SETS.items():
+        out = machine.folder / kind
+        if MACHINES[name].get("precision") != "bfloat16":
             for case in golden.cases:
                 expected = read_picture(golden.folder / f"{case}.png")
                 assert largest_difference(np.load(out / f"{case}.npy"), expected) <= ONE_LEVEL

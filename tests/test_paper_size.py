@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from compressai.models import Cheng2020Anchor, Cheng2020Attention
 from torch import Tensor, nn
 
 from shared.codecs.parts import Parts
@@ -45,6 +45,14 @@ FEWER_BLOCKS = ssa.HIFIC.model_copy(update={"g_s": HificSize(residual_blocks=2)}
 
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def anchors() -> Any:
+    """CompressAI's models."""
+    # They take seconds to import, in every process that gathers the tests.
+    from compressai import models  # noqa: PLC0415
+
+    return models
 
 
 def conv(kernel: int, before: int, after: int) -> int:
@@ -105,7 +113,7 @@ def test_hific_has_the_papers_parameters() -> None:
 
 
 def test_cheng_has_the_codecs_transforms_and_four_blocks() -> None:
-    theirs = Cheng2020Attention(192)
+    theirs = anchors().Cheng2020Attention(192)
     with torch.device("meta"):
         parts = ssa.parts(ssa.CHENG)
     assert count(parts.g_a) == count(theirs.g_a)
@@ -113,7 +121,7 @@ def test_cheng_has_the_codecs_transforms_and_four_blocks() -> None:
 
 
 def test_cheng_without_attention_is_the_anchor_and_may_be_narrower_than_y() -> None:
-    theirs = Cheng2020Anchor(128)
+    theirs = anchors().Cheng2020Anchor(128)
     size = ChengSize(latent=128, attention=False)
     wider = ChengSize(latent=320, width=128, attention=False)
     with torch.device("meta"):
@@ -241,15 +249,15 @@ def test_all_phases_learn_and_what_comes_out_codes(
     name: str, tmp_path: object, kodak: dict[str, Picture]
 ) -> None:
     """From the first step to a stream: the same modules are trained, exported and code."""
-    settings = recipe(SMALL[name], steps=30, target={"target": 0.15, "over": 2.0})
+    settings = recipe(SMALL[name], steps=15, target={"target": 0.15, "over": 2.0})
     run = RateDistortionRun(settings, examples(WORDS))
-    losses = [run.train_step() for _ in range(30)]
+    losses = [run.train_step() for _ in range(15)]
     assert min(losses[-5:]) < losses[0]
     assert without_gradient(run.parts.g_a) == []
     assert without_gradient(run.parts.g_s) == []
     while run.step < run.steps:
         assert np.isfinite(run.train_step())
-    assert run.done == {"float": 30, "adversarial": 2, "integer": 2}
+    assert run.done == {"float": 15, "adversarial": 2, "integer": 2}
     assert all_finite(run.parts)
     folder = tmp_path / "bundle"  # type: ignore[operator]
     export(run, folder, folder / "no feed")

@@ -33,7 +33,7 @@ pytest.importorskip("ray")
 #: import torch, and a machine that does much else needs minutes for that.
 PATIENCE = 800.0
 #: Of the two levels, and of each worker.
-SETTINGS = {"batch": 2, "steps": 50, "quantised_steps": 50, "watch_steps": 100}
+SETTINGS = {"batch": 2, "steps": 20, "quantised_steps": 20, "watch_steps": 100}
 #: Workers draw the noise of their rounding by themselves, and their sums have another order: rows of fifty
 #: steps differed by 0.2 % at most, where one row differs from the next by up to 20 %.
 TOLERANCE = 0.01
@@ -87,7 +87,7 @@ def test_two_workers_go_one_workers_way_also_when_one_dies(
         program.kill()
     assert losses(two) == pytest.approx(losses(tmp_path), rel=TOLERANCE)
     codec = whole(bundle)
-    assert load_bundle(bundle).manifest.provenance.steps == {"float": 50, "integer": 50}
+    assert load_bundle(bundle).manifest.provenance.steps == {"float": 20, "integer": 20}
     picture = kodak["kodim03"][:100, :150]
     assert psnr(picture, codec.decode(codec.encode(picture, 1).blob).picture) > 15
 

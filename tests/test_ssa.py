@@ -67,8 +67,9 @@ def test_text_stands_at_the_decoder_and_its_twin_has_none(ssa: Whole, none: Whol
 def test_rates_reach_from_previews_to_an_eighth_of_a_bit(
     ssa: Whole, kodak: dict[str, Picture]
 ) -> None:
+    pictures = list(kodak.values())[:3]
     rates = [
-        np.mean([ssa.encode(picture, quality).bits_per_pixel for picture in kodak.values()])
+        np.mean([ssa.encode(picture, quality).bits_per_pixel for picture in pictures])
         for quality in (ssa.qualities[0], 11, ssa.qualities[-1])
     ]
     assert rates[0] < 0.005

@@ -38,7 +38,7 @@ def provenance(models: dict[str, str]) -> Provenance:
         commit=_git("rev-parse", "HEAD"),
         changed=bool(_git("status", "--porcelain")),
         models=models,
-        installation=examine().model_dump(),
+        installation=examine(load=False).model_dump(),
     )
 
 

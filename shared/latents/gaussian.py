@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.entropy.scale_branch import SCALE_LEVELS
 from shared.entropy.tables import LOG_STEP, SCALE_MIN
+from shared.latents.bound import at_least
 
 __all__ = ["bin_probability", "bits_of_bins"]
 
@@ -26,24 +26,8 @@ def bits_of_bins(values: Tensor, index: Tensor) -> Tensor:
         values: centred values, noisy or integers.
         index: continuous scale indices, of the same shape; clamped to 0..63.
     """
-    index = _at_least(index, 0.0).clamp(max=SCALE_LEVELS - 1)
-    return -torch.log2(_at_least(bin_probability(values, index), FLOOR))
-
-
-def _at_least(x: Tensor, bound: float) -> Tensor:
-    out: Tensor = _bound(bound, x.device)(x)
-    return out
-
-
-@cache
-def _bound(bound: float, device: torch.device) -> nn.Module:
-    """One that lets a gradient back in; kept, as a recorded step can copy nothing to a GPU."""
-    # CompressAI takes seconds to import, and nobody needs it who does not train.
-    from compressai.ops import LowerBound  # noqa: PLC0415
-
-    with torch.inference_mode(False):
-        found: nn.Module = LowerBound(bound).to(device)
-    return found
+    index = at_least(index, 0.0).clamp(max=SCALE_LEVELS - 1)
+    return -torch.log2(at_least(bin_probability(values, index), FLOOR))
 
 
 def bin_probability(values: Tensor, index: Tensor) -> Tensor:
