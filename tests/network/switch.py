@@ -41,7 +41,7 @@ class Switch:
         hosts: all of them.
         delay: seconds that each packet is under way.
         loss: share of packets that never arrive, in each direction.
-        carried, lost: packets between hosts so far; those of hosts that are cut off are lost.
+        carried, lost, barred: packets between hosts so far: barred are those of hosts that are cut off.
     """
 
     hosts: list[Host]
@@ -50,6 +50,7 @@ class Switch:
     seed: int
     carried: int = 0
     lost: int = 0
+    barred: int = 0
     _devices: dict[bytes, int] = field(default_factory=dict)
     _cut: set[bytes] = field(default_factory=set)
     _under_way: deque[tuple[float, int, bytes]] = field(default_factory=deque)
@@ -81,8 +82,10 @@ class Switch:
                 source, target = packet[12:16], packet[16:20]
                 if packet[0] >> 4 != 4 or target not in self._devices:
                     continue  # IPv6, multicast: of no host here
-                unlucky = chance.random() < self.loss or len(self._under_way) >= MOST_UNDER_WAY
-                if unlucky or source in self._cut or target in self._cut:
+                if source in self._cut or target in self._cut:
+                    self.barred += 1
+                    continue
+                if chance.random() < self.loss or len(self._under_way) >= MOST_UNDER_WAY:
                     self.lost += 1
                     continue
                 due = time.monotonic() + self.delay
