@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import math
 import os
 import sys
@@ -337,6 +338,9 @@ app.add_typer(actors.app, name="decoders")
 
 def main() -> None:
     """Entry point of the ``sidewire`` script."""
+    # Where machine code crashes, the last thing said is where that was: to the standard error that this
+    # process began with, as nothing is passed on any more.
+    faulthandler.enable(os.dup(2))
     # gRPC's core writes lines of its own to standard error; what they say comes as our errors too. Only a
     # receiver has no other way to hear of handshakes that failed.
     if sys.argv[1:2] == ["receive"]:

@@ -1,4 +1,4 @@
-"""The end of a command whose libraries hold on to what is gone, or have threads that do not end."""
+"""The end of a command whose libraries hold on to what is gone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _left_behind = False
 
 
 def leave_behind() -> None:
-    """Say that threads of a library may live on: the end must not wait for them, nor tidy under them."""
+    """Say that a thread of this process hangs in a library, so that the end must not wait for it."""
     global _left_behind  # noqa: PLW0603 - a fact about the process
     _left_behind = True
 
 
 def leave(end: SystemExit) -> NoReturn:
-    """End the process as ``end`` says, without Python's own tidying where something is left behind."""
+    """End the process as ``end`` says; without Python's own tidying where that would wait for what hangs."""
     if not _left_behind:
         raise end
     if isinstance(end.code, str):

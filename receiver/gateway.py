@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,11 +124,12 @@ class Gateway:
         one_port = listen.images == listen.captions and not listen.images.endswith(":0")
         deliveries = [DELIVERIES] if self._delivery is not None else []
         services = [CONTROL, IMAGES, *deliveries, *[CAPTIONS] * one_port]
-        self._doors = [Door(services, listen.images)]
+        doors = [Door(services, listen.images)]
         if not one_port:
-            self._doors.append(Door([CONTROL, CAPTIONS], listen.captions))
-        for door in self._doors:
+            doors.append(Door([CONTROL, CAPTIONS], listen.captions))
+        for door in doors:
             self._build(door)
+            self._doors.append(door)
         for door in self._doors:
             await door.server.start()
         await self._set_health(serving=True)
@@ -187,9 +189,11 @@ class Gateway:
         its loop, and with it every call."""
         while not self._registry.draining:
             try:
-                await door.server.wait_for_termination()
+                # Who is cancelled in there cancels the server's loop, which then cannot be stopped in order.
+                await asyncio.shield(door.server.wait_for_termination())
             except UnicodeDecodeError as error:
                 log.error("%s listens again, as gRPC ended over a request: %s", door.address, error)
+                await _stop(door.server)
                 self._build(door)
                 await door.server.start()
 
@@ -238,8 +242,9 @@ class Gateway:
         await asyncio.gather(*(door.server.stop(grace=LOOK_SECONDS) for door in self._doors))
         return left
 
-    def close(self) -> None:
-        """Let the storage thread finish, after :meth:`run`."""
+    async def close(self) -> None:
+        """Shut what is open still, and let the storage thread finish; after :meth:`run`."""
+        await asyncio.gather(*(_stop(door.server) for door in self._doors))
         self._pipeline.close()
 
     @property
@@ -274,6 +279,13 @@ class Gateway:
     def _fence(self, session: Session) -> None:
         for channel in self._channels:
             channel.fence(session)
+
+
+async def _stop(server: grpc.aio.Server) -> None:
+    """Stop a server at once. One that is not stopped when its loop ends has asked gRPC's core for the next
+    call, which the core then writes to memory that Python has given to others."""
+    with suppress(UnicodeDecodeError):  # what it has ended over
+        await server.stop(None)
 
 
 def _stream_handler(service: str, method: str, channel: Channel) -> grpc.GenericRpcHandler:

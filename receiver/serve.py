@@ -198,7 +198,7 @@ async def receive(
         build = partial(Pipeline, ledger, sink, pool, settings.commit_rows, observer=watch.observer)
         terms = _terms(settings, pool, codecs)
         gateway = Gateway(listen, terms, ledger, build, delivery, watch.tallies)
-        stack.callback(gateway.close)
+        stack.push_async_callback(gateway.close)
         stack.enter_context(watched_handshakes(watch.observer.refused))
         metrics = await stack.enter_async_context(watch.at(gateway))
         images, captions = await gateway.start()

@@ -3,6 +3,7 @@ claim the same place cannot both have it."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import signal
@@ -14,6 +15,10 @@ import pytest
 from cluster.trials.effects import Verdict, as_sent, folder_deliveries, judge
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import Ends, Program, result
+from receiver.decoders.noop import NoOpPool
+from receiver.serve import Addresses, receive
+from receiver.settings import ReceiveSettings
+from shared.errors import SidewireError
 from tests.processes import until, until_delivered, until_paused
 
 FRAMES, PAYLOAD_BYTES = 120, 600
@@ -222,3 +227,32 @@ def test_an_old_journal_that_comes_back_is_refused(ends: Ends, tmp_path: Path) -
     assert sender.wait() == DONE, ends.said("send")
     assert stop(receiver) == DONE
     assert verdict(ends, epoch=2).flaws == {}
+
+
+class EndingPool(NoOpPool):
+    """One whose decoders end a moment after they were ready."""
+
+    async def watch(self) -> None:
+        await asyncio.sleep(0.2)
+        raise SidewireError("no decoders: they were stopped")
+
+
+def test_a_receiver_whose_decoders_end_shuts_its_doors(tmp_path: Path) -> None:
+    """gRPC's core would take the next call into memory that Python has given to others."""
+    doors: list[Addresses] = []
+    settings = ReceiveSettings(
+        images="127.0.0.1:0",
+        captions="127.0.0.1:0",
+        state=tmp_path / "state",
+        sink=str(tmp_path / "sink"),
+    )
+
+    async def scenario() -> None:
+        with pytest.raises(SidewireError, match="they were stopped"):
+            await receive(settings, asyncio.Event(), doors.append, pool=EndingPool())
+        for address in (doors[0].images, doors[0].captions):
+            host, _, port = address.rpartition(":")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(host, int(port))
+
+    asyncio.run(scenario())

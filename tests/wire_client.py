@@ -187,6 +187,6 @@ async def receiving(
             running.result()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        gateway.close()
+        await gateway.close()
         sink.close()
         ledger.close()

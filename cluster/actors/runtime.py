@@ -76,9 +76,6 @@ class Connection:
         Raises:
             ClusterError: nothing answers at the address, or Ray cannot be started.
         """
-        # Threads of Ray's core may outlive its shutdown. One that comes back to Python as that is taken
-        # down ends the process with a segmentation fault, whatever its end would have been.
-        leave_behind()
         if self.own:
             self._wait(self._thread.submit(self._init), START_SECONDS)
         else:
@@ -100,6 +97,7 @@ class Connection:
             leaving.result(LEAVE_SECONDS)
         except TimeoutError:
             log.info("Ray does not let go of its cluster in %g s", LEAVE_SECONDS)
+            leave_behind()
         else:
             self._thread.shutdown()
 
@@ -118,6 +116,7 @@ class Connection:
         try:
             work.result(seconds)
         except TimeoutError:
+            leave_behind()
             raise ClusterError(f"{self._what}: no answer within {seconds:g} s") from None
 
     @property
