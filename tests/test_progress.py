@@ -129,8 +129,9 @@ def test_a_bench_on_a_terminal_shows_a_bar(tmp_path: Path) -> None:
 
 
 def test_make_demo_begins_with_what_the_installation_takes(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "weights").mkdir()
+    for name in ("Makefile", "pyproject.toml", "weights/pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
     # Below another make, as in `make test`, it would say first where it is.
     alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     run = subprocess.run(
