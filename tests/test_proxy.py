@@ -130,14 +130,14 @@ def test_a_reset_by_one_end_reaches_the_other(pair: Pair) -> None:
 
 
 def test_an_absent_server_resets_the_client() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        gone = listener.getsockname()
-    with (
-        FaultProxy(*gone) as proxy,
-        socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as client,
-        pytest.raises(ConnectionResetError),
-    ):
-        client.recv(1)
+    with socket.socket() as absent:
+        absent.bind(("127.0.0.1", 0))  # and does not listen: nobody else has the port, either
+        with (
+            FaultProxy(*absent.getsockname()) as proxy,
+            socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as client,
+            pytest.raises(ConnectionResetError),
+        ):
+            client.recv(1)
 
 
 def test_stall(pair: Pair) -> None:
