@@ -134,8 +134,8 @@ def test_an_absent_server_resets_the_client() -> None:
         absent.bind(("127.0.0.1", 0))  # and does not listen: nobody else has the port, either
         with (
             FaultProxy(*absent.getsockname()) as proxy,
+            pytest.raises(ConnectionResetError),  # of the connection itself, or of what is read
             socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as client,
-            pytest.raises(ConnectionResetError),
         ):
             client.recv(1)
 
