@@ -87,13 +87,12 @@ def make_sink(settings: ReceiveSettings) -> Sink:
         return SubscriberSink()
     if settings.sink_kind == "none" or settings.sink is None:
         return LedgerOnlySink()
-    stage = _stage(settings.sink)
     if settings.sink_kind == "folder":
-        return FolderSink(stage)
+        return FolderSink(_stage(settings.sink))
     need("sink_kind parquet", "arrow")
     from receiver.sinks.parquet import ParquetSink  # noqa: PLC0415
 
-    return ParquetSink(stage)
+    return ParquetSink(_stage(settings.sink))
 
 
 def _stage(place: str) -> Stage:

@@ -63,11 +63,13 @@ DECODE = (
 )
 
 
-def python(code: str, without: Collection[str], *words: object) -> subprocess.CompletedProcess[str]:
-    """Run code where some modules cannot be found."""
+def python(
+    code: str, without: Collection[str], *words: object, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run code where some modules cannot be found, in a folder."""
     hidden = f"import sys; sys.modules.update(dict.fromkeys({sorted(without)!r}));"
     command = [sys.executable, "-c", hidden + code, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 def without(extras: Iterable[str]) -> set[str]:
@@ -111,8 +113,8 @@ def test_every_command_has_help_in_the_smallest_installation() -> None:
         assert f"sidewire {name}" in done.stdout or f" {name} " in done.stdout
 
 
-def said(lines: Iterable[str], without: Collection[str]) -> list[str]:
-    """What each of some commands writes to standard error, which all end with 1."""
+def said(lines: Iterable[str], without: Collection[str], folder: Path) -> list[str]:
+    """What each of some commands, run in a folder, writes to standard error; they all end with 1."""
     code = (
         "from cluster.cli import main\n"
         "for line in sys.argv[1:]:\n"
@@ -120,7 +122,7 @@ def said(lines: Iterable[str], without: Collection[str]) -> list[str]:
         "    try: main()\n"
         "    except SystemExit as end: assert end.code == 1, (line, end.code)"
     )
-    done = python("pass\n" + code, without, *lines)
+    done = python("pass\n" + code, without, *lines, folder=folder)
     assert done.returncode == 0, done.stderr
     return re.findall(r"(?m)^sidewire: .*$", done.stderr)
 
@@ -146,15 +148,15 @@ GATEWAY_LACKING = {
 }
 
 
-def test_a_command_says_which_extra_it_lacks() -> None:
+def test_a_command_says_which_extra_it_lacks(tmp_path: Path) -> None:
     wanted = [f"sidewire: {lacks} is not installed" for lacks in LACKING.values()]
-    assert said(LACKING, without([])) == wanted
+    assert said(LACKING, without([]), tmp_path) == wanted
 
 
 def test_a_gateway_says_which_extra_its_settings_need(tmp_path: Path) -> None:
-    lines = [f"receive --state {tmp_path} {words}" for words in GATEWAY_LACKING]
+    lines = [f"receive --state state {words}" for words in GATEWAY_LACKING]
     wanted = [f"sidewire: {lacks} is not installed" for lacks in GATEWAY_LACKING.values()]
-    assert said(lines, without(["gateway"])) == wanted
+    assert said(lines, without(["gateway"]), tmp_path) == wanted
 
 
 def test_the_front_says_which_extra_a_name_needs() -> None:
