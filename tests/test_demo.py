@@ -171,7 +171,8 @@ def test_the_report_opens_from_disk(browser: Browser, report: Path) -> None:
 
 
 def test_shipped_feed_with_captions_that_are_lost() -> None:
-    plain = ("--decoder", "processes", "--codec", "none")
+    """And previews beside a stream that no decoder of theirs opens."""
+    plain = ("--decoder", "processes", "--codec", "misc")
     found = json.loads(demo("--limit", 1, "--loss", 1, "--json", *plain).stdout)
     assert set(found) == REPORT_KEYS
     assert (found["frames_sent"], found["frames_decoded"], found["lost"]) == (1, 1, 0)

@@ -42,7 +42,6 @@ from receiver.viewer.viewer import Viewer
 from receiver.web import WebServer
 from shared.errors import SidewireError, first_of
 from shared.feed import FeedError
-from shared.shipped import bundle_folder
 from shared.systems.catalogue import system
 
 __all__ = ["run_demo"]
@@ -95,8 +94,7 @@ class Demo:
             log_level="warning",
             decoder=options.decoder,
             ray_namespace=NAMESPACE,
-            # Nothing else comes: decoders of every stream would load models for nothing.
-            bundle=bundle_folder(system(codec)),
+            generator=codec,
         )
         #: Posts that have left the page, with files still there.
         self._gone: deque[Post] = deque()
