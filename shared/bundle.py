@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,7 +28,6 @@ from shared.networks.describer import DescriberSize
 from shared.networks.matcher import MatcherSize
 from shared.networks.patches import PatchSize
 from shared.pictures import write_atomically
-from shared.shipped import shipped_bundle
 from shared.systems.catalogue import TextPlacement
 
 __all__ = [
@@ -50,6 +50,22 @@ __all__ = [
 
 MANIFEST_NAME = "bundle.json"
 TENSORS_NAME = "tensors.safetensors"
+
+
+def shipped_bundle(name: str) -> Path:
+    """Folder of a bundle that ships, in a distribution of its own.
+
+    Raises:
+        BundleError: that is not installed.
+    """
+    try:
+        home = resources.files("weights")
+    except ModuleNotFoundError:
+        raise BundleError(
+            "the weights that ship are not installed: `pip install ./weights` in a checkout of Sidewire"
+            " brings them"
+        ) from None
+    return Path(str(home.joinpath(name)))
 
 
 class Strict(BaseModel):

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from shared.bitstream.header import MODEL_ID_BYTES
-from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest
+from shared.bundle import Bundle, Manifest, identity, read_bundle, read_manifest, shipped_bundle
 from shared.codecs.baselines import baseline, baseline_names
 from shared.codecs.halves import LatentDecoder, LatentEncoder, Terms, ToldLatentEncoder
 from shared.codecs.interface import AnyEncoder, Codec, Decoder
@@ -21,7 +21,6 @@ from shared.codecs.parts import DECODER, ENCODER, Parts
 from shared.errors import BundleError, UnknownCodecError
 from shared.latents.interface import Sections
 from shared.networks.precision import Precision, default_device, default_precision
-from shared.shipped import bundle_folder
 from shared.systems.catalogue import System, system, systems
 
 __all__ = [
@@ -45,6 +44,15 @@ __all__ = [
 def codec_names() -> tuple[str, ...]:
     """The names of all codecs, sorted: systems, and baselines that this machine can write."""
     return tuple(sorted((*systems(), *baseline_names())))
+
+
+def bundle_folder(row: System) -> Path:
+    """Where a system's weights are.
+
+    Raises:
+        BundleError: as :func:`shipped_bundle`.
+    """
+    return shipped_bundle(row.name) if row.bundle is None else Path(row.bundle)
 
 
 def _manifest(bundle: Bundle) -> Manifest:
