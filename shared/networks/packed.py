@@ -2,8 +2,9 @@
 
 A CPU spends more time on that reordering than on the convolution where pictures are small: twenty
 megabytes for each 64x64 preview. The operators are those that torch's own compiler emits for CPUs; where a
-build of torch has none, or oneDNN is switched off, layers stay as they are. Results are the same to the bit,
-but for the few pixels on which torch would not take oneDNN for float32: there they differ by roundings.
+build of torch has none, oneDNN is switched off, or it has no instructions for a layer's bfloat16, layers stay
+as they are. Results are the same but for roundings: to the bit on CPUs with AVX-512 where torch takes oneDNN
+for plain layers too, which it does not for few pixels in float32.
 """
 
 from __future__ import annotations
@@ -53,5 +54,12 @@ def pack_convolutions(network: nn.Module) -> None:
         return
     for parent in [*network.modules()]:
         for name, layer in [*parent.named_children()]:
-            if isinstance(layer, nn.Conv2d) and layer.weight.device.type == "cpu":
+            if isinstance(layer, nn.Conv2d) and _packs(layer.weight):
                 setattr(parent, name, PackedConv2d(layer))
+
+
+def _packs(weight: Tensor) -> bool:
+    """Whether oneDNN has a layout for it: for bfloat16 only on CPUs with AVX-512 or newer."""
+    if weight.device.type != "cpu":
+        return False
+    return weight.dtype != torch.bfloat16 or _operators()._is_mkldnn_bf16_supported()
