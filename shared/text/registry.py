@@ -44,23 +44,23 @@ def get_text_encoder(spec: str = DEFAULT_TEXT_ENCODER, device: str = "cpu") -> T
 
 
 def _tower(spec: str, device: str) -> TextTower:
-    # Libraries read this when they are imported. They are imported here, as that takes seconds.
+    # Libraries read this when they are imported. Only the one that is asked for is: it takes seconds.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from shared.text.transformer import load_minilm, load_transformer  # noqa: PLC0415
-
     kind, _, source = spec.partition(":")
     match kind, source:
         case "minilm", "":
+            from shared.text.minilm import load_minilm  # noqa: PLC0415
+
             return load_minilm(device)
-        case "bert", "":
-            return load_transformer(BERT, device)
+        case ("bert", "") | ("transformers", str()) if source or kind == "bert":
+            from shared.text.transformer import load_transformer  # noqa: PLC0415
+
+            return load_transformer(source or BERT, device)
         case "clip", str() if source:
             need(f"text encoder {spec}", "clip")
             from shared.text.clip import load_clip  # noqa: PLC0415
 
             return load_clip(source, device)
-        case "transformers", str() if source:
-            return load_transformer(source, device)
     raise UnknownTextEncoderError(
         f"no text encoder {spec!r}; known: minilm, bert, clip:FOLDER, clip:NAME@FILE, "
         "transformers:FOLDER, transformers:NAME"

