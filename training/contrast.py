@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from shared.matcher_bundle import fresh_matcher
 from shared.networks.matcher import MatcherSize
 from shared.networks.patches import PatchSize
+from shared.networks.precision import CPU, coarse
 from training.muon import matrices_of, muon_and_adamw
 from training.run import Learner, Move, Phase, Run, rise_and_fall
 from training.terms.contrastive import TEMPERATURE, contrastive_loss
@@ -106,6 +107,6 @@ class Contrast(Run[Pair]):
         """A scalar, in nats."""
         x, words = pair
         self.model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             vectors = self.model(x)
         return contrastive_loss(vectors.float(), words, self.log_scale)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared.networks.describer import BEGIN, END, UNKNOWN, seen_by
 from shared.networks.matcher import Matcher
+from shared.networks.precision import CPU, coarse
 from shared.telling.telling import DESCRIPTION, clipped_text
 from shared.telling.tokens import pieces
 from training.captioned import CAPTIONS, captioned_rows, repeated
@@ -112,7 +113,7 @@ class DescribedPictures:
                 row = torch.tensor([BEGIN, *said, END])
                 words[index, which, : len(row)] = row
         x = captioned.squares
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             found = [
                 seen_by(matcher, x[start : start + CHUNK].float().div(255))
                 for start in range(0, len(x), CHUNK)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.networks.describer import BEGIN, UNKNOWN, DescriberNetwork, DescriberSize, Seen
+from shared.networks.precision import CPU, coarse
 from training.described import DescribedPictures
 from training.muon import Muon
 from training.run import Learner, Move, Phase, Run, rise_and_fall
@@ -88,7 +89,7 @@ class Describing(Run[DescribingStep]):
         captions = step.words.shape[1]
         words = step.words.flatten(0, 1)
         words = words[:, : int((words != BEGIN).sum(1).max()) + 1]
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             memory = self.model.memory(step.seen).repeat_interleave(captions, 0)
             states = self.model.states(memory, words[:, :-1])
             due = words[:, 1:]

@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from shared.bundle import (
@@ -24,6 +23,7 @@ from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
 from shared.feed import read_feed
 from shared.latents.spoken import SpokenHyperprior
 from shared.metrics import ms_ssim, psnr
+from shared.networks.precision import coarse
 from shared.pictures import picture_from_bytes
 from shared.systems.catalogue import TextPlacement, system
 from training.fresh import stream_model_id
@@ -95,7 +95,7 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     latent = integers.latent
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
     batches = (run.batch(step, group) for step in steps for group in run.groups)
-    with torch.autocast(run.device.type, torch.bfloat16):
+    with coarse(run.device):
         tables = fit_tables(
             latent, ((run.analysed(one), one.quality, run.told(one)) for one in batches)
         )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs.parts import Parts
+from shared.networks.precision import coarse
 from training.captioned import CaptionedPictures
 from training.frozen_stream import padded, received
 
@@ -89,13 +90,13 @@ def reference(parts: Parts, x: Tensor, level: int) -> Tensor:
     quality = torch.full((len(x),), level)
     whole = padded(x, scale)
     y_hat = received(parts, whole, quality, scale)
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with coarse(x.device):
         shown = parts.synthesise(y_hat, quality, None, (height, width), scale)
     # A decoder's pictures are of 256 levels.
     return shown.float().clamp(0, 1).mul(255).round().div(255)
 
 
 def _latents(parts: Parts, x: Tensor, canvas: int) -> Tensor:
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with coarse(x.device):
         y = parts.analyse(x, torch.full((len(x),), canvas), None)
     return y.half()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from shared.codecs.parts import Parts, Pass
 from shared.networks.flow import Flow, sample
-from shared.networks.precision import default_device
+from shared.networks.precision import coarse, default_device
 from shared.networks.stages import Conditioning
 from shared.networks.transforms import Y_STRIDE
 from training.examples import CaptionedExamples
@@ -196,8 +196,8 @@ class FlowRun(Run[LineStep]):
         return sample(end, noise, steps, taken)
 
     def reached(self, line: Line, told: Conditioning) -> Tensor:
-        """Where the network says that lines end, in bfloat16 inside."""
-        with torch.autocast(self.device.type, torch.bfloat16):
+        """Where the network says that lines end, as coarse inside as is fast."""
+        with coarse(self.device):
             out: Tensor = self.flow(line.place, line.y_ref, line.t, told)
         return out
 
@@ -206,7 +206,7 @@ class FlowRun(Run[LineStep]):
         y = line.y_ref + end * self.flow.spread[:, None, None]
         quality = torch.full((len(y),), self.recipe.canvas, device=self.device)
         height, width = batch.x.shape[2:]
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with coarse(self.device):
             x_hat = self.parts.synthesise(y, quality, None, (height, width))
         return Pass(x_hat, end, None)
 
@@ -281,7 +281,7 @@ class FlowRun(Run[LineStep]):
             out: Tensor = flow(r, line.y_ref, t, told)
             return out
 
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with coarse(self.device):
             return sample(end, line.place, self.recipe.size.steps)
 
 

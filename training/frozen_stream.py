@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shared.codecs.parts import Parts
+from shared.networks.precision import coarse
 from shared.networks.transforms import Z_STRIDE
 
 __all__ = ["padded", "received"]
@@ -29,7 +30,7 @@ def received(parts: Parts, x: Tensor, quality: Tensor, scale: int) -> Tensor:
 
     The stream's own transforms round as the coder does, and no gradient passes.
     """
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with coarse(x.device):
         y = parts.analyse(parts.copied(x, scale), quality, None)
         y_hat: Tensor = parts.latent.received(y, quality)
     return y_hat

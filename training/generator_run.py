@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.codecs.parts import Pass
-from shared.networks.precision import default_device
+from shared.networks.precision import coarse, default_device
 from shared.networks.stages import Conditioning, SynthesisTransform
 from shared.networks.transforms import Synthesis
 from training.critics import critic_of
@@ -197,12 +197,12 @@ class GeneratorRun(Run[Steps]):
         return batch.told if self.recipe.generator_text else batch.told.silence
 
     def generate(self, g_s: SynthesisTransform, batch: Batch, given: Conditioning | None) -> Pass:
-        """Pictures of the batch's latents, networks in bfloat16."""
+        """Pictures of the batch's latents, networks as coarse as is fast."""
         assert batch.y_hat is not None
         parts = self.parts.replaced({"g_s": g_s})
         height, width = batch.x.shape[2:]
         # A recorded step must not find weights that an earlier one has cast.
-        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+        with coarse(self.device, cache=False):
             y_hat = batch.y_hat.contiguous(memory_format=torch.channels_last)
             x_hat = parts.synthesise(y_hat, batch.quality, given, (height, width), batch.scale)
         return Pass(x_hat, self.units(batch.y_hat, batch.quality), None)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from shared.entropy.tables import LOG_STEP, SCALE_MIN
 from shared.latents.hyperprior import Hyperprior
+from shared.networks.precision import coarse
 from training.priors import LearntPrior
 from training.run import Average, Learner, Move
 from training.scale_branch import ScaleBranch
@@ -93,7 +94,7 @@ class Integers:
 
     def step(self, y: Tensor, batch: Batch, text: Tensor | None = None) -> IntegerStep:
         """What a step sees of y (B, M, H, W); ``text``: (B, D) that the encoder is told."""
-        with torch.autocast(y.device.type, torch.bfloat16):
+        with coarse(y.device):
             found = self.latent.rounded(y, batch.quality, text)
         return IntegerStep(batch, found.z, found.symbols)
 

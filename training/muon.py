@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from shared.networks.precision import coarse_dtype
+
 __all__ = ["Muon", "matrices_of", "muon_and_adamw"]
 
 #: Quintic Newton-Schulz iteration, tuned for slope at zero (Jordan et al.).
@@ -36,9 +38,12 @@ def matrices_of(module: nn.Module) -> list[nn.Parameter]:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrices of (n, r, c), roughly: singular values end near 1; bfloat16 inside."""
+    """Nearest semi-orthogonal matrices of (n, r, c), roughly: singular values end near 1.
+
+    Inside they are as coarse as is fast on their device.
+    """
     a, b, c = COEFFICIENTS
-    x = matrices.bfloat16()
+    x = matrices.to(coarse_dtype(matrices.device))
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

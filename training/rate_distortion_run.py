@@ -14,7 +14,7 @@ from shared.bundle import shipped_bundle
 from shared.codecs.parts import Parts, Pass
 from shared.latents.hyperprior import Hyperprior
 from shared.matcher_bundle import load_any_matcher
-from shared.networks.precision import default_device
+from shared.networks.precision import coarse, default_device
 from shared.networks.stages import Conditioning
 from shared.networks.transforms import Analysis
 from shared.systems.catalogue import TextPlacement
@@ -224,16 +224,16 @@ class RateDistortionRun(Run[Any]):
         return None if given is None else given.text
 
     def forward(self, parts: Parts, batch: Batch) -> Pass:
-        """One pass, networks in bfloat16."""
+        """One pass, networks as coarse as is fast."""
         # A recorded step must not find weights that an earlier one has cast.
-        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+        with coarse(self.device, cache=False):
             out: Pass = parts(batch.x, batch.quality, *self.given(batch), batch.scale)
         return out
 
     @torch.no_grad()
     def analysed(self, batch: Batch) -> Tensor:
         """y of a batch, (B, M, H/16, W/16) float32."""
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with coarse(self.device):
             x = self.parts.copied(batch.x, batch.scale)
             y = self.parts.analyse(x, batch.quality, self.given(batch)[0])
         return y.float()

@@ -23,6 +23,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from shared.networks.layers import conv3x3, subpixel
 from shared.networks.stages import (
@@ -73,8 +74,26 @@ def _residual(before: int, after: int) -> nn.Module:
     return _block("ResidualBlock", before, after)
 
 
+class EveryOther(nn.Conv2d):
+    """A 1x1 convolution of stride 2, computed as one of stride 1 over every other row and column.
+
+    The gradient that oneDNN has of the former on CPUs with AVX2 alone writes past its memory where fewer than
+    eight channels go in (uxlfoundation/oneDNN issue 6035, open in November 2026).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, N, H/2, W/2)."""
+        return F.conv2d(x[:, :, ::2, ::2], self.weight, self.bias)
+
+
 def _down(before: int, after: int) -> nn.Module:
-    return _block("ResidualBlockWithStride", before, after)
+    block = _block("ResidualBlockWithStride", before, after)
+    skip = block.skip
+    assert isinstance(skip, nn.Conv2d)
+    with torch.device("meta"):  # it takes the other's weights
+        block.skip = EveryOther(before, after, kernel_size=1, stride=2)
+    block.skip.weight, block.skip.bias = skip.weight, skip.bias
+    return block
 
 
 def _up(before: int, after: int) -> nn.Module:

@@ -28,6 +28,7 @@ from shared.errors import LimitError
 from shared.feed import read_feed
 from shared.latents.rounding import round_ste
 from shared.metrics import ms_ssim, psnr
+from shared.networks.precision import CPU, coarse
 from shared.peer_curve import PeerCurve, PeerPoint
 from shared.pictures import Picture, picture_from_bytes
 from training.data import PictureStore
@@ -206,18 +207,18 @@ class PeerRun(Run[Tensor]):
 
     def loss(self, model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """Bits a pixel and mean squared error (pixels in 0..1) of pictures (B, 3, H, W)."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             y = model.g_a(x)
             z = model.h_a(y)
         y, z = y.float(), z.float()
         _, z_likelihoods = model.entropy_bottleneck(z, training=True)
         medians = model.entropy_bottleneck.quantiles[None, :, 0, 1, None, None]
         z_hat = round_ste(z - medians) + medians
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             parameters = model.h_s(z_hat)
         scales, means = parameters.float().chunk(2, 1)
         _, y_likelihoods = model.gaussian_conditional(y, scales, means=means, training=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with coarse(CPU):
             x_hat = model.g_s(round_ste(y - means) + means)
         pixels = x.shape[0] * x.shape[2] * x.shape[3]
         bits = -(torch.log2(y_likelihoods).sum() + torch.log2(z_likelihoods).sum())

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.errors import LimitError
+from shared.networks.precision import coarse
 from training.critic import Critic
 from training.run import Learner, Move, Schedule
 from training.terms.step import Step, Term, sum_of
@@ -157,7 +158,7 @@ class Discriminate:
         batch, out = step.batch, step.out
         assert batch.captions is not None
         assert batch.text is not None
-        with torch.autocast(batch.x.device.type, torch.bfloat16, cache_enabled=False):
+        with coarse(batch.x.device, cache=False):
             return discriminator_loss(
                 self.discriminator, batch.x, out.x_hat, out.y_hat, batch.text, batch.captions
             ).total
@@ -174,7 +175,7 @@ class Fool:
         """A scalar."""
         batch, out = step.batch, step.out
         assert batch.text is not None
-        with torch.autocast(batch.x.device.type, torch.bfloat16, cache_enabled=False):
+        with coarse(batch.x.device, cache=False):
             fooled = generator_loss(self.discriminator, out.x_hat, out.y_hat, batch.text)
         return self.weight * fooled
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from shared.bundle import shipped_bundle
 from shared.matcher_bundle import load_matcher
 from shared.networks.matcher import Matcher, feature_distance
+from shared.networks.precision import coarse
 from training.terms.step import Step
 
 __all__ = ["Features"]
@@ -42,7 +43,7 @@ class Features:
     def distances(self, step: Step) -> Tensor:
         """(B,) of a step's pictures."""
         x = step.batch.x
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with coarse(x.device):
             return self.distance(step.out.x_hat, x)
 
     def distance(self, x_hat: Tensor, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from shared.networks.precision import coarse
 from training.terms.step import Step
 
 __all__ = ["TINY", "embedding_distances"]
@@ -22,7 +23,7 @@ TINY = 1e-6
 
 def embedding_distances(step: Step, matcher: Callable[[Tensor], Tensor]) -> Tensor:
     """``|f_I(x) - f_I(x_hat)|_2`` of each picture, (B,)."""
-    with torch.autocast(step.batch.x.device.type, torch.bfloat16), torch.no_grad():
+    with coarse(step.batch.x.device), torch.no_grad():
         meant = matcher(step.batch.x)
     distance: Tensor = ((meant - step.shown(matcher)).square().sum(1) + TINY).sqrt()
     return distance

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.codecs.parts import Pass
+from shared.networks.precision import coarse
 from shared.networks.stages import Conditioning
 
 __all__ = ["Batch", "ByLevel", "Step", "Term", "over_batches", "sum_of"]
@@ -104,7 +105,7 @@ class Step:
     def shown(self, matcher: Callable[[Tensor], Tensor]) -> Tensor:
         """Where a matcher places the pass's pictures, (B, D) unit vectors; asked once for all terms."""
         if matcher not in self._shown:
-            with torch.autocast(self.batch.x.device.type, torch.bfloat16):
+            with coarse(self.batch.x.device):
                 self._shown[matcher] = matcher(self.out.x_hat)
         return self._shown[matcher]
 
