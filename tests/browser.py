@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from tests.patience import PATIENCE
+
 __all__ = ["PATIENCE_MS", "Watched", "browser", "needs_chromium"]
 
 CHROMIUM = shutil.which("chromium")
@@ -27,7 +29,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 #: For whatever a busy machine decodes meanwhile.
-PATIENCE_MS = 120_000.0
+PATIENCE_MS = 1000 * PATIENCE
 
 
 @dataclass

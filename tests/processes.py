@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from cluster.trials.processes import Program, state_of
+from tests.patience import PATIENCE
 
 __all__ = [
     "children",
@@ -22,8 +23,6 @@ __all__ = [
     "until_paused",
 ]
 
-#: Far beyond what anything takes: what never comes fails the test.
-PATIENCE = 120.0
 LOOK_SECONDS = 0.01
 
 

@@ -43,6 +43,7 @@ from shared.metrics import psnr
 from shared.pictures import Picture, read_picture, write_picture
 from shared.settings import SettingsError
 from shared.wire.v1 import types_pb2 as wire
+from tests.patience import PATIENCE
 
 WITH_TEXT, NO_TEXT = "DECODED_WITH_TEXT", "DECODED_NO_TEXT"
 
@@ -132,7 +133,7 @@ def test_a_closed_loop_waits_for_ends() -> None:
     assert not third.wait(0.1)
     assert seen == [0, 1]
     load.ended(0, WITH_TEXT)
-    assert third.wait(60)
+    assert third.wait(PATIENCE)
     assert seen == [0, 1, 2]
     assert load.frames[2].due >= (load.frames[0].ended or math.inf)
 

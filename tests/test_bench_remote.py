@@ -30,11 +30,10 @@ from cluster.trials.processes import command
 from sender.settings import CaptionSettings
 from shared.errors import LimitError
 from shared.settings import SettingsError
+from tests.patience import PATIENCE
 from tests.processes import existing, until
 
 ROWS, WARMUP, SENDERS = 8, 2, 2
-#: Far beyond what anything here takes.
-PATIENCE = 120.0
 
 # Clocks
 

@@ -16,6 +16,7 @@ from cluster.console import EXIT_WORK_LEFT
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import command
 from tests.commands import sidewire
+from tests.patience import PATIENCE
 
 ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
 FRAMES = ROWS * SENDERS * REPEATS
@@ -138,7 +139,7 @@ def test_what_was_measured_before_a_stop_is_reported(
     said = iter(running.stderr.readline, "")
     assert any("repeat 2" in line for line in said)
     running.send_signal(number)
-    _, rest = running.communicate(timeout=120)
+    _, rest = running.communicate(timeout=PATIENCE)
     assert running.returncode == EXIT_WORK_LEFT
     assert f"stopped; {out} has what was measured before" in rest
     assert "Traceback" not in rest

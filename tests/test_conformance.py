@@ -19,6 +19,7 @@ import pytest
 from tests.conformance.__main__ import main
 from tests.conformance.make_vectors import VECTORS_FILE, vectors_json
 from tests.conftest import GOLDEN
+from tests.patience import PATIENCE
 
 SIDEWIRE = (str(Path(sys.executable).parent / "sidewire"),)
 PICTURES = ("pixel", "strip", "lighthouse") * 3
@@ -50,7 +51,7 @@ def receiver(folder: Path, program: Sequence[str], *settings: str) -> Iterator[l
             ready = json.loads(line)
             yield ["receiver", "--images", ready["images"], "--captions", ready["captions"]]
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=120)
+            process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     assert process.returncode == 0, log.read_text()

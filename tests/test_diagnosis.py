@@ -19,6 +19,7 @@ from shared.wire.diagnosis import diagnosed
 from shared.wire.limits import Limits
 from shared.wire.security import ClientSecurity, ServerSecurity
 from tests.keys import Keys, make_keys
+from tests.patience import PATIENCE
 
 TALKS_TLS = "the receiver talks TLS, and this client plaintext: give tls_ca"
 TALKS_PLAINTEXT = "the receiver talks plaintext, and this client TLS"
@@ -120,4 +121,6 @@ def test_senders_and_status_say_it(
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        command(*words), capture_output=True, text=True, check=False, timeout=PATIENCE
+    )

@@ -17,6 +17,7 @@ from shared.pictures import read_picture
 from tests.codecs import whole
 from tests.conftest import GOLDEN
 from tests.contract.node import node, require_node
+from tests.patience import PATIENCE
 
 SIDEWIRE = Path(sys.executable).parent / "sidewire"
 CAPTIONS = {
@@ -58,7 +59,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
             assert ready["ready"] is True
             yield Receiver(ready["images"], ready["captions"], sink)
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=120)
+            process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     assert process.returncode == 0, log.read_text()

@@ -15,7 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from shared.wire.errors import Reason
 from tests.conformance.peer import refused
 from tests.hostile import NO_TEXT, FullDisk
-from tests.wire_client import IMAGES, PATIENCE, Local, good, receiving
+from tests.patience import PATIENCE
+from tests.wire_client import IMAGES, Local, good, receiving
 
 SERVICES = ["ControlService", "ImageChannelService", "CaptionChannelService"]
 

@@ -9,7 +9,8 @@ from cluster.trials.processes import receiver
 from shared.wire.limits import READ_AHEAD
 from tests.conformance.peer import Peer
 from tests.hostile import goes_on
-from tests.wire_client import CAPTIONS, IMAGES, PATIENCE, good
+from tests.patience import PATIENCE
+from tests.wire_client import CAPTIONS, IMAGES, good
 
 
 def memory(pid: int, which: str) -> int:

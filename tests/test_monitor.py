@@ -24,7 +24,8 @@ from receiver.settings import ReceiveSettings
 from receiver.ways import Ways
 from shared.settings import SettingsError
 from tests.hostile import FullDisk, GatedPool
-from tests.wire_client import IMAGES, PATIENCE, good, receiving
+from tests.patience import PATIENCE
+from tests.wire_client import IMAGES, good, receiving
 
 ROWS = 10
 
@@ -182,7 +183,7 @@ def test_an_address_that_cannot_be_had(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE,
         )
     assert done.returncode == 1
     last = f"sidewire: cannot listen on {where}: Address already in use; choose another --metrics"

@@ -30,6 +30,7 @@ from shared.wire.errors import Reason, WireError
 from shared.wire.security import ClientSecurity
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.keys import Keys, make_keys, write_tokens
+from tests.patience import PATIENCE
 from tests.processes import until
 from tests.wire_client import CAPTIONS, IMAGES, good, receiving
 
@@ -111,7 +112,7 @@ def test_lines_are_objects_where_a_program_reads_them(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE,
         )
         *warnings, last = done.stderr.splitlines()
         assert "no connection to" in last
@@ -148,7 +149,7 @@ async def knock(address: str, client: ClientSecurity, times: int) -> None:
         async with client_channel(address, client) as channel:
             control = control_pb2_grpc.ControlServiceStub(channel)
             with pytest.raises(grpc.aio.AioRpcError):
-                await control.ListSessions(control_pb2.ListSessionsRequest(), timeout=60)
+                await control.ListSessions(control_pb2.ListSessionsRequest(), timeout=PATIENCE)
 
 
 def test_other_lines_of_standard_error_pass(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from shared.wire.channels import client_channel
 from shared.wire.security import ClientSecurity
 from shared.wire.v1 import control_pb2, control_pb2_grpc, types_pb2
 from tests.keys import Keys, issue, make_keys, write_tokens
+from tests.patience import PATIENCE
 from tests.processes import until
 
 SENDERS = {"desk": "desk-secret", "field": "field-secret"}
@@ -78,7 +79,9 @@ async def refuses(call: grpc.aio.Call) -> None:
 
 
 def sidewire(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        command(*words), capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
 
 
 def status(secure: Secure, token: str) -> dict[str, Any]:

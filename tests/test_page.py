@@ -20,6 +20,7 @@ from cluster.trials.processes import command
 from shared.bitstream.container import Container
 from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
 from tests.demo_feed import HOSTILE, write_demo_feed
+from tests.patience import PATIENCE
 
 __all__ = ["browser"]
 
@@ -51,7 +52,7 @@ class Demo:
     def close(self) -> None:
         """Stop it with SIGTERM, if that was not done before."""
         self._process.terminate()
-        assert self._process.wait(120) == 0, self._log.read_text()
+        assert self._process.wait(PATIENCE) == 0, self._log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +238,8 @@ def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
     expect(newer).to_be_hidden()
     assert page.locator("article").first.get_attribute("id") != before
     assert post.locator("details").get_attribute("open") is None
-    page.evaluate("scrollTo(0, 900)")
-    page.wait_for_function("() => scrollY > 300")
+    # Again and again: the page may still be on its way to the top.
+    page.wait_for_function("() => { scrollTo(0, 900); return scrollY > 300; }")
     expect(newer).to_be_visible(timeout=PATIENCE_MS)
 
 
@@ -301,7 +302,7 @@ def test_narrow_and_dark(browser: Browser, address: str) -> None:
 def _ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], str]:
     request = urllib.request.Request(url, data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read().decode()

@@ -18,6 +18,7 @@ from PIL import Image
 
 from shared.errors import PictureError
 from shared.pictures import Picture, picture_from_bytes
+from tests.patience import PATIENCE
 from tests.picture_files import (
     chunk,
     encoded,
@@ -347,6 +348,6 @@ except PictureError as error:
         input=b"II*\0" + struct.pack("<I", 8) + b"\xff" * 8,
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert (run.stdout, run.stderr) == (b"not a picture in any known format\n", b"")

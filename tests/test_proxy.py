@@ -15,9 +15,9 @@ import pytest
 from tests.network.namespaces import Host, cable, why_impossible
 from tests.network.proxy import CLEAR, FaultProxy, Faults
 from tests.network.switch import Switch, switched, why_no_switch
+from tests.patience import PATIENCE
 from tests.processes import until
 
-PATIENCE = 120.0
 #: Bytes into struct tcp_info of linux/tcp.h: tcpi_data_segs_in, u32.
 DATA_SEGMENTS_IN = 152
 
@@ -201,7 +201,9 @@ def test_a_connection_crosses_the_cable() -> None:
         with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
             port = listener.stdout.readline().strip()
             connect = right.command(*python, CONNECT, left.address, port)
-            run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=120)
+            run = subprocess.run(
+                connect, capture_output=True, text=True, check=True, timeout=PATIENCE
+            )
         assert run.stdout.strip() == right.address
     namespaces = subprocess.run(
         ["ip", "netns", "list"], capture_output=True, text=True, check=True
@@ -241,7 +243,7 @@ def switch() -> Iterator[Switch]:
 
 def shout(source: Host, target: Host, count: int, word: str) -> None:
     words = (sys.executable, "-c", SHOUT, target.address, str(count), word)
-    subprocess.run(source.command(*words), check=True, timeout=120)
+    subprocess.run(source.command(*words), check=True, timeout=PATIENCE)
 
 
 def test_a_connection_crosses_a_switch_late(switch: Switch) -> None:
@@ -252,7 +254,7 @@ def test_a_connection_crosses_a_switch_late(switch: Switch) -> None:
         port = listener.stdout.readline().strip()
         began = time.monotonic()
         connect = right.command(*python, CONNECT, left.address, port)
-        run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=120)
+        run = subprocess.run(connect, capture_output=True, text=True, check=True, timeout=PATIENCE)
         assert time.monotonic() - began >= 3 * DELAY  # to and fro, and back with an answer
     assert run.stdout.strip() == right.address
 

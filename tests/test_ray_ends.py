@@ -22,13 +22,12 @@ from shared.bundle import shipped_bundle
 from shared.codecs import get_codec
 from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.numbered_pictures import of_its_width, write_numbered
+from tests.patience import PATIENCE
 from tests.processes import children, until, until_delivered
 from tests.ray_nodes import RUNS, kill_node, start_node
 
 pytest.importorskip("ray")
 
-#: Far beyond what anything here takes.
-PATIENCE = 120.0
 PICTURES = 30
 #: One model, and none that reads words: what decoders load is not what is tried here.
 RAY = ("--decoder", "ray", "--bundle", shipped_bundle("none"), "--set", "mode=refine")

@@ -18,13 +18,12 @@ from cluster.actors.supervisor import find_supervisor
 from cluster.benchmarks.sleeping import SleepingSettings
 from cluster.trials.frames import frame
 from receiver.work import DecodeResult, DecodeTask, Frame, Key
+from tests.patience import PATIENCE
 
 ray = pytest.importorskip("ray")
 
 #: CPUs of the cluster by its own account: so many decoders have room, whatever the machine has.
 ROOM = 3
-#: Far beyond what anything here takes.
-PATIENCE = 120.0
 LOOK_SECONDS = 0.05
 
 

@@ -42,6 +42,7 @@ from shared.pictures import Picture
 from shared.wire.v1 import types_pb2 as wire
 from tests.conftest import GOLDEN
 from tests.numbered_pictures import of_its_width, write_numbered
+from tests.patience import PATIENCE
 from tests.processes import until_delivered
 
 ray = pytest.importorskip("ray")
@@ -51,8 +52,6 @@ ROOT = Path(__file__).parents[1]
 WORDS = "A red bus stands before a green hedge under a blue sky."
 #: Of a whole run.
 PICTURES = 40
-#: Far beyond what anything here takes.
-PATIENCE = 120.0
 #: What most decoders here load: one model. That they load every one that ships is tried where it matters.
 NONE = shipped_bundle("none")
 SPEC = PoolSpec(DecodingSettings(PictureFormat.PNG, NONE, threads=1), decoders=1)
@@ -521,7 +520,7 @@ def test_metrics_are_at_rays_endpoint(blob: bytes) -> None:
     )
     end = time.monotonic() + PATIENCE
     while True:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             text = answer.read().decode()
         missing = [one for one in wanted if one not in text]
         if not missing:

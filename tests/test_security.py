@@ -34,9 +34,8 @@ from shared.wire.errors import Reason, WireError
 from shared.wire.limits import MESSAGE_OVERHEAD, Limits
 from shared.wire.security import ClientSecurity, SecurityError, ServerSecurity
 from shared.wire.v1 import control_pb2, control_pb2_grpc
+from tests.patience import PATIENCE
 
-#: Far beyond what any call here takes: one that hangs fails as DEADLINE_EXCEEDED.
-DEADLINE_SECONDS = 120.0
 TOKENS = """
 - {sender: desk-3, token: correct-horse}
 - {sender: desk-3, token: the-next-one}
@@ -127,7 +126,7 @@ async def ask(address: str, client: ClientSecurity) -> str:
     async with client_channel(address, client) as channel:
         control = control_pb2_grpc.ControlServiceStub(channel)
         request = control_pb2.GetCapabilitiesRequest()
-        return (await control.GetCapabilities(request, timeout=DEADLINE_SECONDS)).server
+        return (await control.GetCapabilities(request, timeout=PATIENCE)).server
 
 
 def name_of(server: ServerSecurity, client: ClientSecurity) -> str:
@@ -320,7 +319,7 @@ async def open_session(address: str, limits: Limits, stream_id: str, epoch: int,
     async with channel:
         control = control_pb2_grpc.ControlServiceStub(channel)
         request = control_pb2.OpenSessionRequest(stream_id=stream_id, epoch=epoch)
-        answer = await control.OpenSession(request, timeout=DEADLINE_SECONDS)
+        answer = await control.OpenSession(request, timeout=PATIENCE)
         return len(answer.session_id)
 
 

@@ -19,6 +19,7 @@ from cluster.trials.processes import Ends, Program, command, result
 from receiver.tallies import RATE_SECONDS, Tallies
 from receiver.work import Caption, End, Key, caption_end
 from shared.wire.v1 import control_pb2, types_pb2
+from tests.patience import PATIENCE
 
 ROWS = 12
 #: As long as a stream's name may be.
@@ -50,7 +51,7 @@ def table(ends: Ends) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     return done.stdout
 

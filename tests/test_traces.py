@@ -24,6 +24,7 @@ from receiver.ways import Ways
 from shared.errors import SidewireError
 from shared.tracing import context_of, traceparent_of, tracing
 from tests.hostile import NO_TEXT, GatedPool
+from tests.patience import PATIENCE
 from tests.wire_client import IMAGES, good, receiving
 
 ROWS = 5
@@ -198,7 +199,7 @@ def test_an_endpoint_that_is_none(tmp_path: Path, endpoint: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert f"traces is '{endpoint}', must be like http://127.0.0.1:4317" in done.stderr

@@ -26,6 +26,7 @@ from shared.pictures import Picture, read_picture
 from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
 from tests.captioner_models import make_blip
 from tests.commands import sidewire
+from tests.patience import PATIENCE
 from tests.picture_files import encoded
 from tests.processes import until
 
@@ -53,7 +54,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert line, log.read_text()
     yield json.loads(line)["page"]
     program.terminate()
-    assert program.wait(120) == 0, log.read_text()
+    assert program.wait(PATIENCE) == 0, log.read_text()
     assert log.read_text() == ""
 
 
@@ -76,7 +77,7 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read()
@@ -224,7 +225,9 @@ JSON = {"Content-Type": "application/json"}
 
 def told(address: str, id: str, until: str) -> dict[str, Any]:
     """What the events say of a picture, as soon as something of it is in that phase."""
-    with urllib.request.urlopen(f"{address}upload/pictures/{id}/events", timeout=120) as events:
+    with urllib.request.urlopen(
+        f"{address}upload/pictures/{id}/events", timeout=PATIENCE
+    ) as events:
         for line in events:
             if line.startswith(b"data: "):
                 upload: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
@@ -276,7 +279,7 @@ def test_visitors_who_leave_in_the_middle_hold_nobody_up(address: str, photo: Pi
     host, port = urllib.parse.urlsplit(address).netloc.split(":")
     head = f"POST /upload/pictures HTTP/1.1\r\nHost: {host}\r\nContent-Type: {BINARY['Content-Type']}\r\n"
     for _ in range(Bounds().reading + 1):
-        with socket.create_connection((host, int(port)), timeout=60) as line:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
             line.sendall(f"{head}Content-Length: 1000\r\n\r\nonly this".encode())
     data = encoded(Image.fromarray(photo))
 

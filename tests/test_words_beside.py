@@ -12,10 +12,10 @@ import pytest
 from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.processes import Ends
 from tests.conftest import GOLDEN
+from tests.patience import PATIENCE
 from tests.processes import until, until_delivered
 
 NAMES = ("parrots", "lighthouse", "strip")
-PATIENCE = 120.0
 
 
 @pytest.fixture

@@ -31,21 +31,19 @@ from shared.wire.security import Principal
 from shared.wire.v1 import types_pb2 as wire
 from tests.conformance.peer import CAPTIONS, IMAGES, OPTIONS, Peer
 from tests.conformance.talk import Talk
+from tests.patience import PATIENCE
 
 __all__ = [
     "CAPTIONS",
     "CODEC",
     "DECODED",
     "IMAGES",
-    "PATIENCE",
     "SMALL",
     "Local",
     "good",
     "receiving",
 ]
 
-#: Far beyond what any answer takes: one that never comes fails the test.
-PATIENCE = 120.0
 #: What :func:`good` frames are of; a receiver here claims to decode it.
 CODEC = wire.CodecId(name="base", bitstream_version=BITSTREAM_VERSION, model_id=bytes(4))
 SMALL = Limits(

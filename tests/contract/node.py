@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 __all__ = ["buf", "node", "require_node"]
 
 HERE = Path(__file__).parent
@@ -37,5 +39,5 @@ def _run(*command: object, **options: object) -> subprocess.CompletedProcess[str
     require_node()
     words = [str(word) for word in command]
     return subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=120, **options
+        words, capture_output=True, text=True, check=False, timeout=PATIENCE, **options
     )

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.patience import PATIENCE
+
 DEPLOY = Path(__file__).parents[2] / "cluster" / "deploy"
 MANIFESTS = DEPLOY / "kubernetes"
 OVERLAYS = ("overlays/cpu", "overlays/gpu", "overlays/small")
@@ -29,7 +31,7 @@ def rendered(folder: str) -> Sequence[Resource]:
     """The resources of a kustomization."""
     assert KUBECTL is not None
     command = [KUBECTL, "kustomize", str(MANIFESTS / folder)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr
     return list(yaml.safe_load_all(run.stdout))
 

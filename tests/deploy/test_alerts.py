@@ -13,6 +13,7 @@ import yaml
 from receiver.refusals import Kind
 from shared.wire.v1.types_pb2 import Disposition
 from tests.deploy.rendered import DEPLOY
+from tests.patience import PATIENCE
 from tests.test_operations import NAME, exposed
 
 FOLDER = DEPLOY / "prometheus"
@@ -33,7 +34,12 @@ RULES = [
 def test_promtool_agrees(command: list[str]) -> None:
     assert PROMTOOL is not None
     run = subprocess.run(
-        [PROMTOOL, *command], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=120
+        [PROMTOOL, *command],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stdout + run.stderr
 

@@ -10,6 +10,7 @@ import yaml
 from tests.deploy.dockerfile import dockerfile
 from tests.deploy.rendered import DEPLOY
 from tests.deploy.running import SECRETS
+from tests.patience import PATIENCE
 
 ROOT = DEPLOY.parents[1]
 DOCUMENT = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -37,7 +38,12 @@ def test_its_targets_are_the_dockerfiles() -> None:
 def test_its_rule_for_prometheus_operator_is_a_resource() -> None:
     (command,) = re.findall(r"^ *(\(printf .*?\)) \| kubectl", DOCUMENT, re.MULTILINE | re.DOTALL)
     run = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        ["bash", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     resource = yaml.safe_load(run.stdout)
     rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yaml").read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from shared.settings import Settings
 from tests.deploy.dockerfile import dockerfile
 from tests.deploy.rendered import DEPLOY
 from tests.deploy.running import settings_of
+from tests.patience import PATIENCE
 
 UNITS = DEPLOY / "systemd"
 COMPOSE = DEPLOY / "compose.yaml"
@@ -42,7 +43,11 @@ def test_systemd_takes_the_unit_and_finds_it_confined(name: str, tmp_path: Path)
     copy.write_text(text.replace(PROGRAM, sys.executable))
     for command in (["verify"], ["security", "--offline=true", "--threshold=25", "--no-pager"]):
         run = subprocess.run(
-            [ANALYZE, *command, str(copy)], capture_output=True, text=True, check=False, timeout=60
+            [ANALYZE, *command, str(copy)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
         assert run.returncode == 0, run.stdout + run.stderr
         assert "Unknown" not in run.stderr
@@ -91,7 +96,7 @@ def services() -> dict[str, dict[str, Any]]:
 def test_compose_takes_the_file() -> None:
     assert DOCKER_COMPOSE is not None
     command = [DOCKER_COMPOSE, "--file", str(COMPOSE), "--profile", "*", "config", "--quiet"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr
 
 
