@@ -85,7 +85,7 @@ def load_captioner(folder: Path, device: torch.device | None = None) -> ImageToT
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from transformers.utils import logging  # noqa: PLC0415
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     captioner = ImageToText(_network(folder), _processor(folder), device or default_device())
     try:
         captioner.caption(TRIAL)

@@ -111,7 +111,7 @@ def load_transformer(name: str, device: str) -> TransformerTower:
 
 def _load(name: str) -> tuple[Any, Any]:
     """Network and tokenizer, from local files alone."""
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
         network, report = AutoModel.from_pretrained(
