@@ -24,7 +24,7 @@ class Echo(grpc.GenericRpcHandler):
 def fork():
     child = subprocess.Popen([sys.executable, "-S", "-c", ""], preexec_fn=lambda: None)
     try:
-        return child.wait(20)
+        return child.wait(60)
     except subprocess.TimeoutExpired:
         child.kill()
         return child.wait()
