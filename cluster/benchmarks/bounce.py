@@ -29,8 +29,10 @@ from cluster.trials.processes import Ends, Program
 __all__ = ["Bounced", "bounce", "main"]
 
 PAYLOAD_BYTES = 1000
-#: Seconds between two bounces, at most; a start takes half of one.
+#: Seconds between two bounces, at most, where a start takes half of one; on a busy machine it is so many of
+#: the receiver's starts instead, as nobody would ever come to work.
 LONGEST_PEACE = 2.0
+STARTS_IN_PEACE = 2
 LONGEST_PAUSE = 1.5
 #: How often which signal is chosen.
 SIGNALS = {signal.SIGKILL: 8, signal.SIGTERM: 1, signal.SIGSTOP: 1}
@@ -63,7 +65,12 @@ class Bouncer:
             "sender": partial(ends.start_sender, "--set", "expect_captions=true"),
             "publisher": ends.start_publisher,
         }
-        self._programs = {name: start() for name, start in self._start.items()}
+        began = time.monotonic()
+        receiver = ends.start_receiver()
+        receiver.line()
+        self._peace = max(LONGEST_PEACE, STARTS_IN_PEACE * (time.monotonic() - began))
+        self._programs: dict[str, Program] = {"receiver": receiver}
+        self._programs |= {name: self._start[name]() for name in ("sender", "publisher")}
         self.kills: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -72,7 +79,7 @@ class Bouncer:
         Raises:
             RuntimeError: a process gave up, or did not stop as it should.
         """
-        while len(self._running(self._chance.uniform(0, LONGEST_PEACE))) > 1:
+        while len(self._running(self._chance.uniform(0, self._peace))) > 1:
             self._bounce()
         self._stop(self._programs["receiver"], signal.SIGTERM)
 
