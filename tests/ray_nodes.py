@@ -6,38 +6,61 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["RUNS", "kill_node", "start_node"]
+__all__ = ["kill_node", "start_node"]
 
 #: What a node says when it has been started.
 RUNS = "Ray runtime started"
 STORE_BYTES = 100_000_000
+STARTS, LOOK_SECONDS = 4, 0.1
 
 
 def start_node(
     address: str,
     *options: str,
-    log: Path,
+    home: Path,
     before: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """A node that begins to start.
+    """A node that runs.
+
+    One that has no core gives up: Ray lets its parts begin for half a minute at most. Then it is started
+    again, as a service of the host would.
 
     Args:
         address: its own.
-        log: file that it adds to what it says.
+        home: folder for what it says.
         before: words before the command, such as those that choose a network namespace.
     """
+    for attempt in range(STARTS):
+        log = home / f"start-{attempt}.log"
+        node = _begin(address, *options, log=log, before=before, environment=environment)
+        while node.poll() is None:
+            if RUNS in log.read_text():
+                return node
+            time.sleep(LOOK_SECONDS)
+        kill_node(node)
+    raise AssertionError(log.read_text())
+
+
+def _begin(
+    address: str,
+    *options: str,
+    log: Path,
+    before: Sequence[str],
+    environment: Mapping[str, str] | None,
+) -> subprocess.Popen[bytes]:
     ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
     common = (
         "--block",
         f"--node-ip-address={address}",
         f"--object-store-memory={STORE_BYTES}",
     )
-    with log.open("ab") as said:
+    with log.open("wb") as said:
         return subprocess.Popen(
             [*before, *ray, *common, *options],
             stdout=said,

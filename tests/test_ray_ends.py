@@ -23,7 +23,7 @@ from shared.wire.v1 import control_pb2, control_pb2_grpc
 from tests.numbered_pictures import of_its_width, write_numbered
 from tests.patience import PATIENCE
 from tests.processes import children, until, until_delivered
-from tests.ray_nodes import RUNS, kill_node, start_node
+from tests.ray_nodes import kill_node, start_node
 
 pytest.importorskip("ray")
 
@@ -148,7 +148,6 @@ class Cluster:
         # Its page for people would be ten processes, and is not looked at.
         head = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
         self.head = self._start(*head, f"--temp-dir={folder}")
-        until(self._answers, "the head answers")
 
     def add_node(self, cpus: int) -> None:
         """A worker node."""
@@ -160,17 +159,10 @@ class Cluster:
             kill_node(group)
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        group = start_node("127.0.0.1", *options, log=Path(self._folder, "ray.log"))
+        home = tempfile.mkdtemp(prefix="node-", dir=self._folder)
+        group = start_node("127.0.0.1", *options, home=Path(home))
         self._groups.append(group)
         return group
-
-    def _answers(self) -> bool:
-        host, port = self.address.split(":")
-        try:
-            socket.create_connection((host, int(port)), 1).close()
-        except OSError:
-            return False
-        return RUNS in Path(self._folder, "ray.log").read_text()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from tests.network.namespaces import Host
 from tests.network.switch import Switch, switched, why_no_switch
 from tests.numbered_pictures import of_its_width, write_numbered
 from tests.processes import delivered, until_delivered
-from tests.ray_nodes import RUNS, kill_node, start_node
+from tests.ray_nodes import kill_node, start_node
 
 pytest.importorskip("ray")
 
@@ -50,7 +50,7 @@ HEALTH = {
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
-STARTS, LOOK_SECONDS = 4, 0.1
+LOOK_SECONDS = 0.1
 
 
 @dataclass
@@ -73,26 +73,14 @@ class Machine:
         return self.host.command("sh", "-c", own, self.home, self.place, *words)
 
     def start(self, *options: str) -> None:
-        """``ray start`` on this host; wait until it has been started.
-
-        A node that has no core gives up: Ray lets its parts begin for half a minute at most. Then it is
-        started again, as a service of the host would.
-        """
-        for attempt in range(STARTS):
-            log = self.home / f"start-{attempt}.log"
-            node = self._node = start_node(
-                self.host.address,
-                *options,
-                log=log,
-                before=self.command(),
-                environment=self.environment,
-            )
-            while node.poll() is None:
-                if RUNS in log.read_text():
-                    return
-                time.sleep(LOOK_SECONDS)
-            self.stop()
-        raise AssertionError(log.read_text())
+        """Start a node of Ray here, and wait until it runs."""
+        self._node = start_node(
+            self.host.address,
+            *options,
+            home=self.home,
+            before=self.command(),
+            environment=self.environment,
+        )
 
     def stop(self) -> None:
         """Kill all that runs there."""
