@@ -30,7 +30,7 @@ PROGRAM = "import sys; sys.path = sys.argv[2:]; from shared.workers import serve
 #: Before each pickle: its length.
 LENGTH = struct.Struct("<Q")
 #: Seconds that building may take.
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 PR_SET_PDEATHSIG = 1
 
 ReadyT = TypeVar("ReadyT")
