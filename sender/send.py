@@ -137,6 +137,8 @@ async def _send(
             raise WorkLeftError(
                 f"stopped; {sender.left} frames are in the journal and will be sent again"
             ) from None
+        finally:
+            sender.close()
     finally:
         if publisher is not None and publisher.is_alive():
             publisher.terminate()

@@ -144,6 +144,10 @@ class Sender:
         """Everything of this feed has ended, captions too."""
         await self._stored(self._journal.finish)
 
+    def close(self) -> None:
+        """Wait for the journal's thread: one that is closed under a call in it crashes the process."""
+        self._storage.shutdown()
+
     def _sent(self) -> Sent:
         place = self._journal.place()
         failed = [f"{item.name} (seq {item.seq}): {error}" for item, error in self._window.failures]
