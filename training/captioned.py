@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from shared.networks.precision import default_device
 from shared.text.interface import TextFeatures
 from shared.text.registry import get_text_encoder
 from training.data import decoded, matching
@@ -115,7 +116,7 @@ class CaptionedPictures:
 
 
 def _encoded(captions: list[str], text_encoder: str) -> Iterator[TextFeatures]:
-    encoder = get_text_encoder(text_encoder)
+    encoder = get_text_encoder(text_encoder, str(default_device()))
     for start in range(0, len(captions), ENCODE_CHUNK):
         yield encoder.encode(captions[start : start + ENCODE_CHUNK])
 

@@ -71,15 +71,16 @@ def _made(
     pictures: NDArray[np.uint8], parts: Parts, canvas: int, references: Sequence[int]
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     y = y_ref = np.empty(0, np.float16)
+    device = next(parts.parameters()).device
     for turn, level in enumerate(references):
         for start in range(turn, len(pictures), CHUNK * len(references)):
             rows = np.arange(start, len(pictures), len(references))[:CHUNK]
-            x = torch.from_numpy(pictures[rows]).permute(0, 3, 1, 2).float() / 255
+            x = torch.from_numpy(pictures[rows]).to(device).permute(0, 3, 1, 2).float() / 255
             own = _latents(parts, x, canvas)
             ref = _latents(parts, reference(parts, x, level), canvas)
             if not y.size:
                 y, y_ref = (np.empty((len(pictures), *own.shape[1:]), np.float16) for _ in "ab")
-            y[rows], y_ref[rows] = own.numpy(), ref.numpy()
+            y[rows], y_ref[rows] = own.cpu().numpy(), ref.cpu().numpy()
     return y, y_ref
 
 
@@ -87,7 +88,7 @@ def reference(parts: Parts, x: Tensor, level: int) -> Tensor:
     """What a decoder shows of pictures (B, 3, H, W) in 0..1 at a level."""
     height, width = x.shape[2:]
     scale = parts.ladder.scales[level]
-    quality = torch.full((len(x),), level)
+    quality = torch.full((len(x),), level, device=x.device)
     whole = padded(x, scale)
     y_hat = received(parts, whole, quality, scale)
     with coarse(x.device):
@@ -98,5 +99,6 @@ def reference(parts: Parts, x: Tensor, level: int) -> Tensor:
 
 def _latents(parts: Parts, x: Tensor, canvas: int) -> Tensor:
     with coarse(x.device):
-        y = parts.analyse(x, torch.full((len(x),), canvas), None)
+        quality = torch.full((len(x),), canvas, device=x.device)
+        y = parts.analyse(x, quality, None)
     return y.half()

@@ -102,7 +102,8 @@ class FlowRun(Run[LineStep]):
         self.parts = parts.to(self.device).to(memory_format=torch.channels_last)
         self.parts.requires_grad_(False)
         self.flow = flow.to(self.device).to(memory_format=torch.channels_last)
-        self._measure_units()
+        if not recipe.start:
+            self._measure_units()
         self._share = self.flow.spread.square() / self.flow.spread.square().mean()
         self.matcher = Features.shipped(1.0, recipe.features, self.device)
         self.average = Average(self.flow, recipe.average)

@@ -6,17 +6,19 @@ same captions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from shared.bundle import Bundle, Manifest, read_bundle, save_bundle
 from shared.codecs.loading import bundle_folder, load_parts
 from shared.codecs.parts import DECODER, ENCODER
 from shared.networks.flow import Flow
+from shared.networks.precision import default_device
 from shared.systems.catalogue import TextPlacement, system
 from shared.systems.misc import STREAM, WORDS, Size, model_id_of
 from training.captioned import CaptionedPictures, captioned_rows
@@ -37,6 +39,10 @@ class FlowRecipe(Recipe["Data"]):
     """Settings of a painter's run (``sidewire train``)."""
 
     system: str = Field("misc", description="row of the catalogue")
+    start: str = Field(
+        "",
+        description="shipped system whose painter the run goes on from; its words' tables stay",
+    )
     size: Size = Size()
     references: tuple[int, ...] = Field(
         (8, 9, 10, 11, 12), description="levels of base that references are of"
@@ -73,7 +79,10 @@ class FlowRecipe(Recipe["Data"]):
     def begin(self, data: Data) -> FlowRun:
         """See :meth:`Recipe.begin`."""
         torch.manual_seed(self.seed)
-        return FlowRun(self, data.parts, Flow(self.size.flow), data.training)
+        flow = Flow(self.size.flow)
+        if self.start:
+            flow.load_state_dict(read_bundle(bundle_folder(system(self.start))).section("flow"))
+        return FlowRun(self, data.parts, flow, data.training)
 
     def watch(self, run: Run[Any], data: Data) -> str:
         """See :meth:`Recipe.watch`."""
@@ -85,7 +94,7 @@ class FlowRecipe(Recipe["Data"]):
         assert isinstance(run, FlowRun)
         painter = run.average.module.state_dict()
         tensors = {f"flow.{name}": value.detach().cpu().float() for name, value in painter.items()}
-        tensors |= {f"{WORDS}.{name}": value for name, value in count(data.captions).items()}
+        tensors |= {f"{WORDS}.{name}": value for name, value in data.tables().items()}
         manifest = Manifest(
             codec=self.system,
             text=TextPlacement.ENCODER,
@@ -109,12 +118,19 @@ class Data:
         bundle = read_bundle(bundle_folder(system(STREAM)))
         assert isinstance(bundle.manifest, Manifest)
         self.model_id = bundle.manifest.model_id
-        self.parts = load_parts(bundle, ENCODER, DECODER).requires_grad_(False)
-        self.parts.latent.ready(torch.device("cpu"), torch.float32)
+        self.device = default_device()
+        self.parts = load_parts(bundle, ENCODER, DECODER).requires_grad_(False).to(self.device)
+        self.parts.latent.ready(self.device, torch.float32)
         self.training = self._source(recipe.train, recipe.held_out)
 
+    def tables(self) -> Mapping[str, Tensor]:
+        """What words are coded with: counted here, or what the start has, whose streams stay readable."""
+        if self._recipe.start:
+            return read_bundle(bundle_folder(system(self._recipe.start))).section(WORDS)
+        return count(self._captions)
+
     @property
-    def captions(self) -> Iterator[str]:
+    def _captions(self) -> Iterator[str]:
         """All that was said of the training pictures that steps see."""
         paths = matching(self._places.data, self._recipe.train)
         said = [row["captions"] for path in paths for row in captioned_rows(path)]
@@ -134,4 +150,5 @@ class Data:
         pairs = LatentPairs.load(
             pictures, self.parts, self.model_id, recipe.canvas, recipe.references, places.cache
         )
-        return FlowSource(CaptionedExamples(pictures, held_out, recipe.text_dropout), pairs)
+        examples = CaptionedExamples(pictures, held_out, recipe.text_dropout, self.device)
+        return FlowSource(examples, pairs)
