@@ -22,10 +22,12 @@ from shared.errors import SidewireError
 from tests.processes import until, until_delivered, until_paused
 
 FRAMES, PAYLOAD_BYTES = 120, 600
-#: Some way into a run: by a client's own doing, or at a rate that leaves time for a signal.
-SOME = 20
-PAUSE = f"before_send:pause:{SOME}"
-SLOWLY = ("--rate", 40)
+#: A client stops itself some way into a run, and does not come to its end on a machine that is late.
+PAUSE = "before_send:pause:20"
+#: Frames a second: when the first one that waited is out, the last one still waits.
+SLOWLY = ("--rate", 20)
+#: Words are used however long an end takes to start again.
+RECEIVE = ("--set", "decoder=benchmark-echo", "--late-window", 3600)
 DONE, REFUSED, WORK_LEFT = 0, 1, 4
 
 
@@ -38,7 +40,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ends(tmp_path: Path, feed: Path) -> Iterator[Ends]:
-    with Ends(tmp_path, feed) as both:
+    with Ends(tmp_path, feed, receive=RECEIVE) as both:
         yield both
 
 
@@ -86,9 +88,12 @@ def test_a_stopped_sender_goes_on_where_it_was(ends: Ends) -> None:
 
 def test_a_stopped_receiver_finishes_what_it_holds(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender(*SLOWLY, captions=True)
-    until_delivered(ends.sink, SOME)
-    assert stop(receiver) == DONE
+    sender = paused(ends.start_sender(*SLOWLY, captions=True, fault=f"sender.{PAUSE}"))
+    until_delivered(ends.sink, 1)
+    receiver.signal(signal.SIGTERM)
+    until(lambda: "draining" in ends.said("receive"), "the receiver takes nothing new")
+    sender.signal(signal.SIGCONT)
+    assert receiver.wait() == DONE
     assert "drained: 0 pictures" in ends.said("receive")
     assert verdict(ends).lost  # it was in mid-run
 
@@ -116,10 +121,12 @@ def test_a_receiver_that_must_stop_early_leaves_its_work_to_the_sender(ends: End
 
 def test_both_are_stopped_and_go_on(ends: Ends) -> None:
     receiver = ends.start_receiver()
-    sender = ends.start_sender(*SLOWLY, captions=True)
-    until_delivered(ends.sink, SOME)
+    sender = paused(ends.start_sender(*SLOWLY, captions=True, fault=f"sender.{PAUSE}"))
+    until_delivered(ends.sink, 1)
     receiver.signal(signal.SIGTERM)
-    assert (stop(sender), receiver.wait()) == (WORK_LEFT, DONE)
+    sender.signal(signal.SIGTERM)
+    sender.signal(signal.SIGCONT)
+    assert (sender.wait(), receiver.wait()) == (WORK_LEFT, DONE)
 
     receiver = ends.start_receiver()
     sender = ends.start_sender(captions=True)
