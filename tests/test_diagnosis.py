@@ -81,12 +81,15 @@ def test_nothing_is_found_where_all_fits(keys: Keys) -> None:
 
 
 def test_who_is_not_there_and_who_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, monkeypatch.context() as here:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setattr("shared.wire.diagnosis.LOOK_SECONDS", 0.5)
+        here.setattr("shared.wire.diagnosis.LOOK_SECONDS", 0.5)  # too short for others to be found
         silent = asyncio.run(diagnosed(address, ClientSecurity()))
     assert silent == f"{address} takes connections and says nothing"
-    gone = asyncio.run(diagnosed(address, ClientSecurity()))
+    with socket.socket() as absent:
+        absent.bind(("127.0.0.1", 0))  # and does not listen: nobody else has the port, either
+        address = f"127.0.0.1:{absent.getsockname()[1]}"
+        gone = asyncio.run(diagnosed(address, ClientSecurity()))
     assert gone == f"nothing listens at {address}"
     nowhere = asyncio.run(diagnosed("no-such-host.invalid:1", ClientSecurity()))
     assert nowhere.startswith("the name 'no-such-host.invalid' is not found")
