@@ -84,7 +84,9 @@ def sidewire(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def status(secure: Secure, token: str) -> dict[str, Any]:
+def streams(secure: Secure, token: str) -> list[dict[str, Any]]:
+    """Those that its owner is shown. One that nobody sends on is closed within half a minute, which a look
+    may take."""
     file = secure.tokens.with_name("one.token")
     file.write_text(token)
     done = sidewire(
@@ -92,8 +94,8 @@ def status(secure: Secure, token: str) -> dict[str, Any]:
         *("--token-file", file, "--json"),
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    found = json.loads(done.stdout)
+    return [*found["sessions"], *found["ended"]]
 
 
 def test_an_operator_sees_all_streams_and_a_sender_its_own(secure: Secure, tmp_path: Path) -> None:
@@ -108,9 +110,9 @@ def test_an_operator_sees_all_streams_and_a_sender_its_own(secure: Secure, tmp_p
         )
         assert done.returncode == 0, done.stderr
     for name, token in SENDERS.items():
-        own = status(secure, token)["sessions"]
+        own = streams(secure, token)
         assert [(one["stream"], one["sender"]) for one in own] == [(f"of-{name}", name)]
-    seen = status(secure, OPERATORS["night-watch"])["sessions"]
+    seen = streams(secure, OPERATORS["night-watch"])
     assert {one["stream"]: one["sender"] for one in seen} == {
         "of-desk": "desk",
         "of-field": "field",

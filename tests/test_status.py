@@ -57,8 +57,11 @@ def table(ends: Ends) -> str:
 
 
 def test_open_and_ended_streams_with_their_ends(ends: Ends) -> None:
-    receiver = started(ends, "--caption-wait", 60)
-    assert ends.start_sender(captions=True).wait() == 0, ends.said("send")
+    receiver = started(ends, "--caption-wait", PATIENCE)
+    # Words whose pictures do not come keep the stream open, however long a look at it takes.
+    publisher = ends.start_publisher("--stream", NAME, "--set", "repeat=2")
+    sender = ends.start_sender("--set", "expect_captions=true")
+    assert sender.wait() == 0, ends.said("send")
     found = status(ends)
     (stream,) = found["sessions"]
     assert (stream["stream"], stream["sender"], stream["epoch"]) == (NAME, "anonymous", 1)
@@ -74,6 +77,7 @@ def test_open_and_ended_streams_with_their_ends(ends: Ends) -> None:
     assert f"{ROWS} decoded with text" in text
     assert "decoders alive" in text
 
+    publisher.kill()
     receiver.signal(signal.SIGTERM)
     assert receiver.wait() == 0
     started(ends)
