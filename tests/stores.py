@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pyarrow import fs
 
-from cluster.trials.processes import free_address
+from cluster.trials.processes import reserved_port
 
 __all__ = [
     "BUCKET",
@@ -153,19 +153,20 @@ def _running(
     module: str, *words: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A server that listens, and its port, which the words name."""
-    host, _, port = free_address().rpartition(":")
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *(word.format(host=host, port=port) for word in words)],
-        env=os.environ | (environment or {}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _until_it_listens(process, int(port))
-        yield process, int(port)
-    finally:
-        process.kill()
-        process.wait()
+    with reserved_port() as place:
+        host, port = place.getsockname()
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *(word.format(host=host, port=port) for word in words)],
+            env=os.environ | (environment or {}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _until_it_listens(process, port)
+            yield process, port
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:

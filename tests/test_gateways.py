@@ -13,7 +13,7 @@ import pytest
 
 from cluster.trials.feed import write_feed
 from cluster.trials.frames import sequence_number
-from cluster.trials.processes import Program, free_address, receiver, result
+from cluster.trials.processes import Program, address_of, receiver, reserved_port, result
 from shared.wire.channels import DELIVERY_BYTES, client_channel
 from shared.wire.ownership import owner
 from shared.wire.security import ClientSecurity
@@ -44,8 +44,9 @@ def test_adding_a_gateway_moves_only_its_own_share() -> None:
 
 @pytest.fixture
 def two_gateways(tmp_path: Path) -> Iterator[list[str]]:
-    addresses = [free_address() for _ in range(2)]
     with ExitStack() as stack:
+        ports = [stack.enter_context(reserved_port()) for _ in range(2)]
+        addresses = [address_of(port) for port in ports]
         for number, address in enumerate(addresses):
             words = ("--images", address, "--captions", address, *NOOP)
             ours = ("--set", f"gateways={','.join(addresses)}", "--set", f"self_address={address}")

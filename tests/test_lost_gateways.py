@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -16,7 +16,7 @@ import pytest
 
 from cluster.trials.effects import as_sent, folder_deliveries, judge
 from cluster.trials.feed import write_feed
-from cluster.trials.processes import Program, free_address
+from cluster.trials.processes import Program, address_of, reserved_port
 from shared.wire.ownership import owner
 from tests.processes import until
 
@@ -90,16 +90,18 @@ def streams_of_each(addresses: list[str]) -> dict[str, list[str]]:
 
 @pytest.fixture
 def gateways(tmp_path: Path) -> Iterator[list[Gateway]]:
-    addresses = [free_address() for _ in range(GATEWAYS)]
-    found = [
-        Gateway(tmp_path / f"gateway{number}", address, addresses)
-        for number, address in enumerate(addresses)
-    ]
-    try:
-        yield [one.start() for one in found]
-    finally:
-        for one in found:
-            one.kill()
+    with ExitStack() as stack:
+        ports = [stack.enter_context(reserved_port()) for _ in range(GATEWAYS)]
+        addresses = [address_of(port) for port in ports]
+        found = [
+            Gateway(tmp_path / f"gateway{number}", address, addresses)
+            for number, address in enumerate(addresses)
+        ]
+        try:
+            yield [one.start() for one in found]
+        finally:
+            for one in found:
+                one.kill()
 
 
 def begun(stream: Path) -> bool:

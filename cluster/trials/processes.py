@@ -19,9 +19,10 @@ __all__ = [
     "Ends",
     "Program",
     "Receiver",
+    "address_of",
     "command",
-    "free_address",
     "receiver",
+    "reserved_port",
     "result",
     "state_of",
 ]
@@ -140,22 +141,32 @@ def result(words: Sequence[object]) -> dict[str, Any]:
     return values
 
 
-def free_address() -> str:
-    """A port of this machine that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+def reserved_port() -> socket.socket:
+    """A port of this machine that nobody listens at. Until this is closed the system gives it to no other
+    program, not even while a server there is started again; servers that are named it can listen there, if
+    they set SO_REUSEADDR as gRPC's do."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
+
+
+def address_of(place: socket.socket) -> str:
+    """Its host:port."""
+    host, port = place.getsockname()
+    return f"{host}:{port}"
 
 
 @dataclass
 class Ends:
     """Both ends of a stream, which keep their folders and addresses however often they are started.
 
-    A context manager: at its end everything it started is killed.
+    A context manager: at its end everything it started is killed, and its ports are given back.
 
     Attributes:
         folder: of all state, and of what the processes say (``*.log``).
         receive, send: more words for the two commands.
-        images, captions: where the receiver listens; free ports of this machine by default.
+        images, captions: where the receiver listens; reserved ports of this machine by default.
         to_images, to_captions: where the others look for it; there, by default.
         near, far: words before the others' and the receiver's commands.
     """
@@ -171,10 +182,15 @@ class Ends:
     near: Sequence[str] = ()
     far: Sequence[str] = ()
     _started: list[Program] = field(default_factory=list)
+    _ports: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.images = self.images or free_address()
-        self.captions = self.captions or free_address()
+        self.images = self.images or self._address()
+        self.captions = self.captions or self._address()
+
+    def _address(self) -> str:
+        self._ports.append(reserved_port())
+        return address_of(self._ports[-1])
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +203,8 @@ class Ends:
     ) -> None:
         for program in self._started:
             program.kill()
+        for port in self._ports:
+            port.close()
 
     @property
     def sink(self) -> Path:
