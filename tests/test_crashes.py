@@ -42,6 +42,8 @@ PHASES = {
     "after_commit": ("gateway", "gateway.after_commit:pause:4"),
 }
 OPTIONS = ("--set", "commit_rows=8", "--caption-wait", "0.5")
+#: However long a busy machine takes to start an end again.
+OPTIONS += ("--late-window", "3600")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,9 @@ from tests.processes import until, until_delivered
 
 FRAMES, PAYLOAD_BYTES = 150, 4000
 #: Frames and captions a second where a fault is to come in mid-run, and after how many.
-RATE, SOME = 100, 30
+RATE, SOME = 25, 30
+#: Words are used however late they come through.
+RECEIVE = ("--set", "decoder=benchmark-echo", "--late-window", 3600)
 #: Seconds without an end after which a client attaches again; a minute by default.
 STALL = ("--set", "stall_seconds=2")
 REFUSED = 1
@@ -36,7 +38,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ends(tmp_path: Path, feed: Path) -> Iterator[Ends]:
-    with Ends(tmp_path, feed, send=("--codec", "sealed", *STALL)) as both:
+    with Ends(tmp_path, feed, receive=RECEIVE, send=("--codec", "sealed", *STALL)) as both:
         yield both
 
 
@@ -173,7 +175,7 @@ def test_a_cable_that_is_cut(tmp_path: Path, feed: Path) -> None:
         Ends(
             tmp_path,
             feed,
-            receive=("--set", "decoder=benchmark-echo", "--plaintext-on-the-network"),
+            receive=(*RECEIVE, "--plaintext-on-the-network"),
             send=("--codec", "sealed", *STALL),
             images=f"{far.address}:7601",
             captions=f"{far.address}:7602",
