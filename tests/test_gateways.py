@@ -19,9 +19,10 @@ from shared.wire.ownership import owner
 from shared.wire.security import ClientSecurity
 from shared.wire.v1 import delivery_pb2, delivery_pb2_grpc
 from shared.wire.v1 import types_pb2 as wire
+from tests.patience import PATIENCE
 
 ROWS = 30
-NOOP = ("--set", "decoder=benchmark-echo", "--caption-wait", 30)
+NOOP = ("--set", "decoder=benchmark-echo", "--caption-wait", PATIENCE)
 
 
 @pytest.fixture(scope="module")

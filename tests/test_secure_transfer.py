@@ -13,6 +13,7 @@ import yaml
 
 from cluster.trials.feed import write_feed
 from cluster.trials.processes import Receiver, command, receiver
+from tests.patience import PATIENCE
 
 SENDERS = {"desk": "desk-secret", "field": "field-secret"}
 
@@ -59,7 +60,7 @@ class Running:
 
 def start(place: Place, folder: Path, *words: object) -> Iterator[Running]:
     tls = ("--tls-cert", place.file("server.pem"), "--tls-key", place.file("server.key"))
-    options = ("--set", "decoder=benchmark-echo", "--caption-wait", 30)
+    options = ("--set", "decoder=benchmark-echo", "--caption-wait", PATIENCE)
     sink = folder / "sink"
     with receiver(folder / "state", "--sink", sink, *tls, *options, *words) as running:
         yield Running(running, sink)

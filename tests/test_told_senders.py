@@ -31,6 +31,7 @@ from shared.systems.catalogue import ENVIRONMENT
 from shared.text.image_to_text import load_captioner
 from tests.captioner_models import SIDE, make_blip
 from tests.commands import sidewire
+from tests.patience import PATIENCE
 from tests.told_figure import registered
 from tests.told_system import NAME
 
@@ -142,7 +143,7 @@ def test_a_captioner_speaks_where_the_feed_is_silent_over_real_sockets(tmp_path:
     pq.write_table(pa.Table.from_pylist(listed), tmp_path / "feed.parquet")
     pq.write_table(rows(spoken=None, broken=None), tmp_path / "mute.parquet")
     sink = tmp_path / "sink"
-    echo = ("--sink", sink, "--set", "decoder=benchmark-echo", "--caption-wait", 15)
+    echo = ("--sink", sink, "--set", "decoder=benchmark-echo", "--caption-wait", PATIENCE)
     with receiver(tmp_path / "state", *echo) as running:
         sent = send(
             tmp_path / "feed",
