@@ -17,9 +17,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -32,6 +33,8 @@ from shared.networks.precision import Precision
 from shared.pictures import read_picture
 
 __all__ = ["Exactness", "NoGpuError", "chosen", "exactness", "main"]
+
+FindingT = TypeVar("FindingT")
 
 ROOT = Path(cluster.__file__).parents[1]
 #: Sets of streams that a CPU made once, with the bundle that made them and the checksums of their symbols.
@@ -123,15 +126,20 @@ def trained(config: Path, data: Path, out: Path, minutes: float) -> Path:
     return bundle
 
 
-def speeds(codecs: str, sizes: str, batches: str) -> list[BatchSpeed]:
+def speeds(codecs: str, sizes: str, batches: str) -> Iterator[BatchSpeed]:
     """Every codec at every size."""
     counts = [int(word) for word in batches.split(",")]
-    found = []
     for codec in codecs.split(","):
         for size in sizes.split(","):
             width, height = map(int, size.split("x"))
-            found.append(measured(codec, width, height, counts))
-    return found
+            yield measured(codec, width, height, counts)
+
+
+def told(findings: Iterable[FindingT]) -> Iterator[FindingT]:
+    """The same, each said on stderr as it comes: who lends a machine may stop the command early."""
+    for one in findings:
+        print(one, file=sys.stderr, flush=True)
+        yield one
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -150,8 +158,8 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error("--train needs --data and --out")
     try:
         device = chosen(given.device)
-        sets = [exactness(ROOT / folder, device) for folder in GOLDEN]
-        fast = speeds(given.codecs, given.sizes, given.batches)
+        sets = list(told(exactness(ROOT / folder, device) for folder in GOLDEN))
+        fast = list(told(speeds(given.codecs, given.sizes, given.batches)))
         bundle = trained(given.train, given.data, given.out, given.minutes) if given.train else None
     except SidewireError as error:
         print(f"gpu: {error}", file=sys.stderr)
