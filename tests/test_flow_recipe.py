@@ -104,7 +104,7 @@ def test_a_run_goes_on_from_what_ships_and_leaves_its_streams_readable(
     data: Path, tmp_path: Path
 ) -> None:
     shipped = read_bundle(bundle_folder(system("misc")))
-    size = shipped.manifest.size  # type: ignore[union-attr]
+    size = shipped.manifest.size
     further, where = recipe(start="misc", size=size), places(data, tmp_path)
     source = further.load(where)
     further.export(further.begin(source), source, where)
