@@ -33,7 +33,6 @@ CONTROL = "sidewire.v1.ControlService"
 IMAGES = "sidewire.v1.ImageChannelService"
 CAPTIONS = "sidewire.v1.CaptionChannelService"
 DELIVERIES = "sidewire.v1.DeliveryService"
-SWEEP_SECONDS = 30.0
 #: Seconds between two looks at how far a drain is, and at whether decoding and storing work.
 LOOK_SECONDS = 0.05
 
@@ -200,16 +199,13 @@ class Gateway:
     async def _tick(self) -> None:
         """Time for the joiners."""
         loop = asyncio.get_running_loop()
-        swept = loop.time()
         while True:
             await asyncio.sleep(LOOK_SECONDS / 2)
             for session in list(self._registry):
                 deadline = session.joiner.next_deadline()
                 if deadline is not None and deadline <= loop.time():
                     self._pipeline.perform(session, session.joiner.poll(loop.time()))
-            if loop.time() - swept > SWEEP_SECONDS:
-                swept = loop.time()
-                self._registry.sweep()
+            self._registry.sweep(loop.time())
 
     async def _watch_trouble(self) -> None:
         well = True

@@ -28,6 +28,8 @@ STREAM_ID = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{STREAM_ID_LENGTH - 1}}
 LARGEST_EPOCH = (1 << 32) - 1
 #: Most characters or bytes of a client's own words in an error: gRPC limits a status to some kilobytes.
 MOST_SHOWN = 80
+#: Seconds after which a session that nobody uses is closed.
+UNUSED_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -282,11 +284,18 @@ class Registry:
                 limit=limit,
             )
 
-    def sweep(self) -> None:
-        """Forget sessions that nobody is attached to and that hold nothing; the ledger has their rows."""
+    def sweep(self, now: float) -> None:
+        """Forget sessions that nobody uses, and that hold nothing, for a while; the ledger has their rows.
+
+        Args:
+            now: in seconds, of a clock that does not go back.
+        """
         for stream_id, session in list(self._sessions.items()):
-            unused = not session.images.attached and not session.captions.attached
-            if unused and session.idle:
+            if session.images.attached or session.captions.attached or not session.idle:
+                session.unused_since = None
+            elif session.unused_since is None:
+                session.unused_since = now
+            elif now - session.unused_since >= UNUSED_SECONDS:
                 self._rows.pop(stream_id, None)  # the last one closed stands last
                 self._rows[stream_id] = _row(session)
                 del self._sessions[stream_id]

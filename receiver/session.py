@@ -86,6 +86,8 @@ class Session:
         self.claimed = False
         #: False where the text encoders differ: pictures are decoded without text.
         self.text_used = True
+        #: When nobody was seen to use it first; None while somebody is attached or something is held.
+        self.unused_since: float | None = None
         self.images = Flow(limits.image_window, accounts[0])
         self.captions = Flow(limits.caption_window, accounts[1])
         self.joiner = Joiner(policy)

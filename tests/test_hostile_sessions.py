@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from receiver.flow import Quota
+from receiver.registry import UNUSED_SECONDS
 from shared.wire.errors import Reason, WireError
 from shared.wire.v1 import control_pb2, image_channel_pb2
 from shared.wire.v1 import types_pb2 as wire
@@ -325,5 +326,27 @@ def test_a_client_that_was_replaced_takes_no_news_of_its_successor(tmp_path: Pat
                     assert len(flow.outcomes) == 1
                     pool.gate.set()
                     await newer.end_of(0, count=2)
+
+    asyncio.run(run())
+
+
+def test_a_session_that_nobody_uses_is_closed_half_a_minute_later_and_no_other(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with receiving(tmp_path) as local:
+            now = asyncio.get_running_loop().time
+            used = await local.peer()
+            images, _ = await local.both(used)
+            unused = await local.peer()
+            await unused.open(IMAGES, stream_id=unused.stream_id)
+            names = {used.stream_id, unused.stream_id}
+            # A client that opens its stream late in a sweep's period has as long as any other to attach.
+            local.registry.sweep(now())
+            assert {one.stream_id for one in local.registry} == names
+            local.registry.sweep(now() + UNUSED_SECONDS)
+            assert [one.stream_id for one in local.registry] == [used.stream_id]
+            assert next(local.registry.closed).stream_id == unused.stream_id
+            await goes_on(images, 0)
 
     asyncio.run(run())

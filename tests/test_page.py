@@ -127,7 +127,7 @@ def look(post: Locator, name: str) -> None:
 
 def until_left_is(post: Locator, file: str) -> None:
     """Wait until a picture of this folder or name lies on the left, whole."""
-    expect(post.locator(".under")).to_have_attribute("src", re.compile(file), timeout=PATIENCE_MS)
+    expect(post.locator(".under")).to_have_attribute("src", re.compile(file))
     post.locator(".under").evaluate("one => one.decode()")
     assert post.locator(".under").evaluate("one => one.naturalWidth") == 288
 
@@ -157,8 +157,8 @@ def test_a_post_comes_in_three_steps(live: Watched) -> None:
     expect(page.locator("#count-lost")).to_have_text("0")
     expect(page.locator("#count-duplicated")).to_have_text("0")
     expect(page.locator("#phase")).to_have_text("live")
-    expect(page.locator("#psnr-refined")).to_contain_text("dB", timeout=PATIENCE_MS)
-    expect(page.locator("#real-rate")).to_contain_text("asked for", timeout=PATIENCE_MS)
+    expect(page.locator("#psnr-refined")).to_contain_text("dB")
+    expect(page.locator("#real-rate")).to_contain_text("asked for")
     assert not ENUMS.search(page.inner_text("body"))
 
 
@@ -186,8 +186,8 @@ def test_formats_of_the_day_in_as_many_bytes_and_what_they_need(live: Watched) -
     until_left_is(post, "webp.png")
     expect(post.locator(".tag.left")).to_contain_text("WebP,")
     needs = post.locator(".bars ul").nth(1).locator("li")
-    expect(needs).to_have_count(3, timeout=PATIENCE_MS)
-    expect(post.locator(".bars")).not_to_contain_text("searching", timeout=PATIENCE_MS)
+    expect(needs).to_have_count(3)
+    expect(post.locator(".bars")).not_to_contain_text("searching")
     assert [one.split()[0] for one in needs.all_inner_texts()] == ["JPEG", "WebP", "AVIF"]
 
 
@@ -231,8 +231,8 @@ def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
     post.get_by_text("What was sent").click()
     before = page.locator("article").first.get_attribute("id")
     newer = page.locator("#newer")
-    expect(newer).to_be_visible(timeout=PATIENCE_MS)
-    expect(newer).to_have_text(re.compile(r"^\d+ new posts?$"), timeout=PATIENCE_MS)
+    expect(newer).to_be_visible()
+    expect(newer).to_have_text(re.compile(r"^\d+ new posts?$"))
     assert page.locator("article").first.get_attribute("id") == before
     newer.click()
     expect(newer).to_be_hidden()
@@ -240,7 +240,7 @@ def test_the_feed_holds_still_while_somebody_reads(live: Watched) -> None:
     assert post.locator("details").get_attribute("open") is None
     # Again and again: the page may still be on its way to the top.
     page.wait_for_function("() => { scrollTo(0, 900); return scrollY > 300; }")
-    expect(newer).to_be_visible(timeout=PATIENCE_MS)
+    expect(newer).to_be_visible()
 
 
 def test_controls_change_what_the_senders_do(live: Watched) -> None:
@@ -251,29 +251,29 @@ def test_controls_change_what_the_senders_do(live: Watched) -> None:
     held = later_post(page, newest(page) + 3, ".badge.coming")
     expect(page.locator(held)).to_have_attribute("data-state", re.compile("first|preview"))
     move(page, "caption_delay", 0)  # what waits leaves at once
-    expect(page.locator(held)).to_have_attribute("data-state", "refined", timeout=PATIENCE_MS)
+    expect(page.locator(held)).to_have_attribute("data-state", "refined")
     move(page, "mismatch", 1)
     other = later_post(page, newest(page), ".badge.other")
     expect(page.locator(other).locator(".badge")).to_have_text("wrong caption")
     move(page, "loss", 1)
     lost = page.locator(".badge", has_text="caption lost").first
-    expect(lost).to_be_visible(timeout=PATIENCE_MS)
+    expect(lost).to_be_visible()
     move(page, "mismatch", 0)
     move(page, "loss", 0)
     move(page, "rate", 0.5)
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#phase")).to_have_text("paused", timeout=PATIENCE_MS)
+    expect(page.locator("#phase")).to_have_text("paused")
     page.get_by_role("button", name="Go on").click()
-    expect(page.locator("#phase")).to_have_text("live", timeout=PATIENCE_MS)
+    expect(page.locator("#phase")).to_have_text("live")
     expect(page.locator("#count-lost")).to_have_text("0")
 
 
 def test_a_bad_picture_is_a_post_and_hostile_words_are_words(live: Watched) -> None:
     page = live.page
     failed = page.locator("article[data-state=failed]").first
-    expect(failed.locator(".failure")).to_contain_text("not a picture", timeout=PATIENCE_MS)
+    expect(failed.locator(".failure")).to_contain_text("not a picture")
     hostile = page.locator(".words", has_text="window.pwned").first
-    expect(hostile).to_have_text(HOSTILE, timeout=PATIENCE_MS)
+    expect(hostile).to_have_text(HOSTILE)
     assert page.evaluate("window.pwned") is None
     assert page.locator("article img[src=x]").count() == 0
 
@@ -282,7 +282,7 @@ def test_narrow_and_dark(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.goto(address)
     post = page.locator("article[data-state=refined]").first
-    post.wait_for(timeout=PATIENCE_MS)
+    post.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     light = page.evaluate(
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
@@ -345,7 +345,7 @@ def test_controls_are_dead_while_nobody_answers(
     seen = page.locator(later_post(page, 2, ".stage"))
     expect(page.locator("#rate")).to_be_enabled()
     demo.close()
-    expect(page.locator("#away")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#away")).to_be_visible()
     expect(page.locator("#phase")).to_have_text("no connection")
     for control in ("#rate", "#paused"):
         expect(page.locator(control)).to_be_disabled()
@@ -353,7 +353,7 @@ def test_controls_are_dead_while_nobody_answers(
     # The twin's decoders read no words, so they are there sooner.
     words = ("--feed", feed, "--codec", "none", "--rate", 0.1)
     with closing(Demo(tmp_path / "log", *words, "--port", urlsplit(demo.address).port)):
-        expect(page.locator("#away")).to_be_hidden(timeout=PATIENCE_MS)
+        expect(page.locator("#away")).to_be_hidden()
         expect(page.locator("#rate")).to_be_enabled()
-        expect(seen).to_have_count(0, timeout=PATIENCE_MS)
+        expect(seen).to_have_count(0)
     page.close()

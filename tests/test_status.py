@@ -91,9 +91,10 @@ def test_open_and_ended_streams_with_their_ends(ends: Ends) -> None:
 
 def test_watching_outlives_the_receiver(ends: Ends) -> None:
     receiver = started(ends)
-    watching = Program(
-        "status", "--images", ends.images, "--watch", "--json", log=ends.folder / "status.log"
-    )
+    words = ("status", "--images", ends.images, "--watch", "--json")
+    # A shell's background jobs ignore SIGINT, and so would all that they start.
+    heeding = ("env", "--default-signal=INT")
+    watching = Program(*words, log=ends.folder / "status.log", before=heeding)
     try:
         assert watching.line()["sessions"] == []
         receiver.kill()

@@ -23,7 +23,7 @@ from cluster.trials.processes import command
 from receiver.viewer.upload.bounds import Bounds
 from shared.metrics import psnr
 from shared.pictures import Picture, read_picture
-from tests.browser import PATIENCE_MS, Watched, browser, needs_chromium
+from tests.browser import Watched, browser, needs_chromium
 from tests.captioner_models import make_blip
 from tests.commands import sidewire
 from tests.patience import PATIENCE
@@ -64,7 +64,7 @@ def live(browser: Browser, address: str) -> Iterator[Watched]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     watched = Watched(page)
     page.goto(address)
-    expect(page.locator("#phase")).to_have_text("ready", timeout=PATIENCE_MS)
+    expect(page.locator("#phase")).to_have_text("ready")
     page.locator("#codec").select_option("base")
     yield watched
     page.close()
@@ -103,7 +103,7 @@ def give_otherwise(page: Page, event: str, name: str, data: bytes) -> None:
 
 
 def first_result(page: Page, phase: str = "done") -> Any:
-    expect(page.locator(f".result[data-phase={phase}]").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(f".result[data-phase={phase}]").first).to_be_visible()
     return page.locator(f".result[data-phase={phase}]").first
 
 
@@ -159,7 +159,7 @@ def test_formats_of_the_day_in_as_many_bytes_and_words_that_travel(
     assert sizes[0] <= 0.2 * WIDTH * HEIGHT / 8
     assert sizes[1:] == [len("Two window shutters"), sizes[0] + len("Two window shutters")]
     result.get_by_role("button", name="JPEG, WebP, AVIF").click()
-    expect(page.locator(".result[data-phase=done]")).to_have_count(4, timeout=PATIENCE_MS)
+    expect(page.locator(".result[data-phase=done]")).to_have_count(4)
     for name in ("jpeg", "webp", "avif"):
         row = page.locator(".result", has=page.get_by_role("heading", name=name))
         assert int(row.locator("dd").first.inner_text().split()[0]) <= sizes[0]
@@ -169,9 +169,9 @@ def test_formats_of_the_day_in_as_many_bytes_and_words_that_travel(
     page.locator(".result", has=page.get_by_role("heading", name="webp")).get_by_role(
         "button", name="Remove"
     ).click()
-    expect(page.locator(".result")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.locator(".result")).to_have_count(3)
     page.reload()
-    expect(page.locator(".result[data-phase=done]")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.locator(".result[data-phase=done]")).to_have_count(3)
 
 
 @needs_chromium
@@ -205,7 +205,7 @@ def test_wrong_files_are_told_in_a_sentence_and_the_next_one_is_taken(
 def test_narrow_and_dark(browser: Browser, address: str, photo: Picture) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.goto(address)
-    expect(page.locator("#phase")).to_have_text("ready", timeout=PATIENCE_MS)
+    expect(page.locator("#phase")).to_have_text("ready")
     page.locator("#codec").select_option("base")
     give(page, "photo.png", encoded(Image.fromarray(photo)))
     first_result(page)
