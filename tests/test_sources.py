@@ -28,6 +28,7 @@ from sender.sources import (
 )
 from shared.errors import LimitError
 from shared.feed import FeedError
+from tests.patience import PATIENCE
 
 COUNT = 20
 CAPTION = "words of number"
@@ -545,6 +546,21 @@ def test_pipe_without_a_stream(read_stdin: ReadStdin, data: bytes) -> None:
     read_stdin(data)
     with pytest.raises(FeedError, match="standard input: not a readable Arrow IPC stream"):
         read_pictures("-")
+
+
+def test_a_process_ends_while_a_thread_still_reads_the_pipe() -> None:
+    program = (
+        "import sys, threading;"
+        "from sender.sources import read_pictures;"
+        "threading.Thread(target=lambda: list(read_pictures('-')), daemon=True).start();"
+        "threading.Event().wait(0.5); sys.exit(3)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        # The pipe stays open, and nothing comes through it.
+        assert (process.wait(PATIENCE), process.stderr.read()) == (3, b"")
 
 
 @pytest.mark.parametrize("repeat", [0, 2])

@@ -58,7 +58,9 @@ def _open(feed: str, columns: Collection[str]) -> Feed:
     from sender.sources.parquet import ParquetFeed  # noqa: PLC0415
 
     if feed == STANDARD_INPUT:
-        return ArrowPipe("standard input", sys.stdin.buffer, columns)
+        # Not sys.stdin's buffer: Python's end takes its lock, and aborts where a thread still reads there.
+        pipe = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
+        return ArrowPipe("standard input", pipe, columns)
     if path.suffix.lower() in ARROW_SUFFIXES:
         return ArrowFeed(path, columns)
     return ParquetFeed(path, columns)
