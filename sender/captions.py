@@ -20,11 +20,12 @@ from sender.observer import SendObserver
 from sender.schedule import Disturbance, schedule
 from sender.settings import CaptionSettings
 from sender.sources import SourceCaption, default_stream_id, read_captions
-from sender.sources.reading import STANDARD_INPUT, need_for
+from sender.sources.reading import STANDARD_INPUT, check_feed
 from sender.traced import traced
 from sender.window import SendWindow
 from sender.words import CaptionLink, EpochOverError, Words
 from shared.errors import WorkLeftError
+from shared.feed_columns import CAPTION_COLUMNS
 from shared.logs import log_to_standard_error
 from shared.wire.positions import Positions
 
@@ -189,7 +190,7 @@ async def publish(settings: CaptionSettings, times: Sequence[float] | None = Non
         WorkLeftError: SIGTERM or SIGINT came first. SidewireError: the feed or the receiver refuses.
         MissingExtraError: what reads the feed is not installed.
     """
-    need_for(settings.feed)
+    check_feed(settings.feed, CAPTION_COLUMNS)
     route = Route(
         settings.to,
         settings.security(),

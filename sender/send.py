@@ -22,7 +22,7 @@ from sender.observer import SendObserver
 from sender.sender import Progress, Sender, Sent, quiet
 from sender.settings import CaptionSettings, SendSettings
 from sender.sources import default_stream_id
-from sender.sources.reading import STANDARD_INPUT, need_for
+from sender.sources.reading import STANDARD_INPUT, check_feed
 from sender.traced import traced
 from shared.errors import SidewireError, WorkLeftError
 from shared.extras import need
@@ -86,7 +86,6 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
         SidewireError: the feed, the journal or the receiver refuses, with what to do.
     """
     check_codec(settings.codec, settings.bundle)
-    need_for(settings.feed)
     stream_id = stream_of(settings)
     folder = settings.state_folder(stream_id)
     with only_one(folder):
@@ -103,6 +102,7 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
                     f" although {changes}" if changes else "",
                 )
                 return Sent(stream_id, place.epoch, Counter(), (), 0, 0, 0.0)
+            check_feed(settings.feed)
             if place.complete:
                 journal.restart()
             elif changes:

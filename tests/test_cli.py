@@ -147,6 +147,13 @@ IN_A_PROCESS = {"no quality 44", "checksum"}
         (["eval", "--feed", "{tmp}/none.parquet", "--out", "{tmp}/o"], 1, "no feed at"),
         (["eval", "--feed", "{feed}", "--out", "{tmp}/o", "--codecs", "x"], 2, "no codec 'x'"),
         (["eval", "--feed", "{feed}", "--out", "{tmp}/o", "--qualities", "a"], 2, "--qualities"),
+        # Before a receiver is waited for, and before anything is loaded.
+        (["captions", "--feed", "{tmp}/none.parquet", "--to", "127.0.0.1:1"], 1, "no feed at"),
+        (
+            ["send", "--feed", "{tmp}/none", "--images", "127.0.0.1:1", "--state", "{tmp}/s"],
+            1,
+            "no feed at",
+        ),
         (["train", "{tmp}/none.yaml", "--data", ".", "--out", ".", "--bundle", "."], 1, "cannot"),
     ],
 )

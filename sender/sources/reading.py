@@ -27,21 +27,26 @@ from shared.extras import need
 from shared.feed_columns import CAPTION_COLUMNS, PICTURE_COLUMNS, TOLD_COLUMNS, FeedRow
 from shared.wire.limits import STREAM_ID_LENGTH
 
-__all__ = ["count_rows", "default_stream_id", "need_for", "read_captions", "read_pictures"]
+__all__ = ["check_feed", "count_rows", "default_stream_id", "read_captions", "read_pictures"]
 
 STANDARD_INPUT = "-"
 ARROW_SUFFIXES = frozenset({".arrow", ".arrows", ".ipc", ".feather"})
 PARQUET_SUFFIX = ".parquet"
 
 
-def need_for(feed: str) -> None:
-    """See that what reads a feed is installed: whoever sends folders of pictures needs no pyarrow.
+def check_feed(feed: str, columns: Collection[str] = PICTURE_COLUMNS) -> None:
+    """See that a feed is there, and what reads it, before anything is loaded or a receiver is waited for.
+
+    Standard input is not read: its schema may come late.
 
     Raises:
-        MissingExtraError: it is not.
+        FeedError: it is missing, unreadable or of another schema. MissingExtraError: there is no pyarrow,
+        which a folder of pictures does not need.
     """
-    if not _is_folder_of_pictures(feed):
+    if feed == STANDARD_INPUT:
         need(f"feed {feed}", "arrow")
+    else:
+        _open(feed, columns)
 
 
 def _is_folder_of_pictures(feed: str) -> bool:
@@ -53,7 +58,7 @@ def _open(feed: str, columns: Collection[str]) -> Feed:
     path = Path(feed)
     if _is_folder_of_pictures(feed):
         return PictureFolder(path, columns)
-    need_for(feed)
+    need(f"feed {feed}", "arrow")
     from sender.sources.arrow import ArrowFeed, ArrowPipe  # noqa: PLC0415
     from sender.sources.parquet import ParquetFeed  # noqa: PLC0415
 
