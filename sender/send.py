@@ -86,6 +86,7 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
         SidewireError: the feed, the journal or the receiver refuses, with what to do.
     """
     check_codec(settings.codec, settings.bundle)
+    check_feed(settings.feed)
     stream_id = stream_of(settings)
     folder = settings.state_folder(stream_id)
     with only_one(folder):
@@ -102,7 +103,6 @@ async def send(settings: SendSettings, progress: Progress = quiet) -> Sent:
                     f" although {changes}" if changes else "",
                 )
                 return Sent(stream_id, place.epoch, Counter(), (), 0, 0, 0.0)
-            check_feed(settings.feed)
             if place.complete:
                 journal.restart()
             elif changes:
