@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["kill_node", "start_node"]
+__all__ = ["STARTS", "kill_node", "start_node"]
 
 #: What a node says when it has been started.
 RUNS = "Ray runtime started"
 STORE_BYTES = 100_000_000
-STARTS, LOOK_SECONDS = 4, 0.1
+#: Times that a node is started, the first included, before a test gives up.
+STARTS = 4
+LOOK_SECONDS = 0.1
 
 
 def start_node(
@@ -70,7 +72,7 @@ def _begin(
         )
 
 
-def kill_node(node: subprocess.Popen[bytes]) -> None:
+def kill_node(node: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
     """SIGKILL for all of it, if it has not ended, and wait until it is gone."""
     with suppress(ProcessLookupError):
         os.killpg(node.pid, signal.SIGKILL)
