@@ -14,6 +14,7 @@ from cluster.trials.processes import Program, state_of
 from tests.patience import PATIENCE
 
 __all__ = [
+    "HEEDING_INTERRUPTS",
     "children",
     "delivered",
     "existing",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 LOOK_SECONDS = 0.01
+#: Words before a command: a shell's background jobs ignore SIGINT, and so would all that they start.
+HEEDING_INTERRUPTS = ("env", "--default-signal=INT")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -17,6 +17,7 @@ from cluster.trials.feed import write_feed
 from cluster.trials.processes import command
 from tests.commands import sidewire
 from tests.patience import PATIENCE
+from tests.processes import HEEDING_INTERRUPTS
 
 ROWS, WARMUP, SENDERS, REPEATS = 24, 4, 2, 2
 FRAMES = ROWS * SENDERS * REPEATS
@@ -132,9 +133,7 @@ def test_what_was_measured_before_a_stop_is_reported(
         *("--decoder", "benchmark-noop", "--sink", "none", "--no-captions", "--frames", 40),
         *("--width", 0, "--repeats", 20, "--most-repeats", 20),
     )
-    # A shell's background jobs ignore SIGINT, and so would all that they start.
-    heeding = ("env", "--default-signal=INT", *words)
-    running = subprocess.Popen(heeding, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen((*HEEDING_INTERRUPTS, *words), stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     said = iter(running.stderr.readline, "")
     assert any("repeat 2" in line for line in said)

@@ -27,6 +27,7 @@ from shared.wire.v1.types_pb2 import Disposition
 from tests.codecs import Whole
 from tests.conftest import GOLDEN
 from tests.numbered_pictures import of_its_width, write_numbered
+from tests.patience import LATE_WINDOW
 from tests.processes import children, until, until_paused
 
 FRAMES, PAYLOAD_BYTES = 150, 600
@@ -41,9 +42,7 @@ PHASES = {
     "after_output": ("gateway", "gateway.after_output:pause:4"),
     "after_commit": ("gateway", "gateway.after_commit:pause:4"),
 }
-OPTIONS = ("--set", "commit_rows=8", "--caption-wait", "0.5")
-#: However long a busy machine takes to start an end again.
-OPTIONS += ("--late-window", "3600")
+OPTIONS = ("--set", "commit_rows=8", "--caption-wait", "0.5", *LATE_WINDOW)
 
 
 @pytest.fixture(scope="module")

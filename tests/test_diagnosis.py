@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from cluster.trials.feed import write_feed
-from cluster.trials.processes import command, receiver
+from cluster.trials.processes import address_of, command, receiver, reserved_port
 from shared.wire.channels import server_options
 from shared.wire.diagnosis import diagnosed
 from shared.wire.limits import Limits
@@ -86,9 +86,8 @@ def test_who_is_not_there_and_who_says_nothing(monkeypatch: pytest.MonkeyPatch) 
         here.setattr("shared.wire.diagnosis.LOOK_SECONDS", 0.5)  # too short for others to be found
         silent = asyncio.run(diagnosed(address, ClientSecurity()))
     assert silent == f"{address} takes connections and says nothing"
-    with socket.socket() as absent:
-        absent.bind(("127.0.0.1", 0))  # and does not listen: nobody else has the port, either
-        address = f"127.0.0.1:{absent.getsockname()[1]}"
+    with reserved_port() as absent:
+        address = address_of(absent)
         gone = asyncio.run(diagnosed(address, ClientSecurity()))
     assert gone == f"nothing listens at {address}"
     nowhere = asyncio.run(diagnosed("no-such-host.invalid:1", ClientSecurity()))

@@ -19,6 +19,7 @@ from receiver.decoders.noop import NoOpPool
 from receiver.serve import Addresses, receive
 from receiver.settings import ReceiveSettings
 from shared.errors import SidewireError
+from tests.patience import LATE_WINDOW
 from tests.processes import until, until_delivered, until_paused
 
 FRAMES, PAYLOAD_BYTES = 120, 600
@@ -26,8 +27,7 @@ FRAMES, PAYLOAD_BYTES = 120, 600
 PAUSE = "before_send:pause:20"
 #: Frames a second: when the first one that waited is out, the last one still waits.
 SLOWLY = ("--rate", 20)
-#: Words are used however long an end takes to start again.
-RECEIVE = ("--set", "decoder=benchmark-echo", "--late-window", 3600)
+RECEIVE = ("--set", "decoder=benchmark-echo", *LATE_WINDOW)
 DONE, REFUSED, WORK_LEFT = 0, 1, 4
 
 

@@ -15,13 +15,13 @@ from cluster.trials.feed import write_feed
 from cluster.trials.processes import Ends, Program
 from tests.network.namespaces import cable, why_impossible
 from tests.network.proxy import FaultProxy, Faults
+from tests.patience import LATE_WINDOW
 from tests.processes import until, until_delivered
 
 FRAMES, PAYLOAD_BYTES = 150, 4000
 #: Frames and captions a second where a fault is to come in mid-run, and after how many.
 RATE, SOME = 25, 30
-#: Words are used however late they come through.
-RECEIVE = ("--set", "decoder=benchmark-echo", "--late-window", 3600)
+RECEIVE = ("--set", "decoder=benchmark-echo", *LATE_WINDOW)
 #: Seconds without an end after which a client attaches again; a minute by default.
 STALL = ("--set", "stall_seconds=2")
 REFUSED = 1

@@ -26,6 +26,7 @@ from receiver.sinks.parquet import ParquetSink
 from receiver.sinks.places import StorePlace
 from receiver.sinks.store import ObjectStore, StoreError
 from shared.settings import SettingsError
+from tests.patience import LATE_WINDOW
 from tests.processes import until
 from tests.stores import (
     BUCKET,
@@ -39,8 +40,7 @@ from tests.test_sinks import Effect, Receiver, decoded
 
 FRAMES, PAYLOAD_BYTES = 60, 600
 OPTIONS = ("--set", "commit_rows=8", "--caption-wait", "0.5", "--set", "decoder=benchmark-echo")
-#: However long a busy machine takes to start a receiver again.
-OPTIONS += ("--set", "late_window=3600")
+OPTIONS += LATE_WINDOW
 
 
 @pytest.fixture(scope="module", params=["s3", "gs"])

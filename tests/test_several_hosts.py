@@ -50,7 +50,6 @@ HEALTH = {
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
 }
-LOOK_SECONDS = 0.1
 
 
 @dataclass

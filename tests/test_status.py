@@ -20,6 +20,7 @@ from receiver.tallies import RATE_SECONDS, Tallies
 from receiver.work import Caption, End, Key, caption_end
 from shared.wire.v1 import control_pb2, types_pb2
 from tests.patience import PATIENCE
+from tests.processes import HEEDING_INTERRUPTS
 
 ROWS = 12
 #: As long as a stream's name may be.
@@ -92,9 +93,7 @@ def test_open_and_ended_streams_with_their_ends(ends: Ends) -> None:
 def test_watching_outlives_the_receiver(ends: Ends) -> None:
     receiver = started(ends)
     words = ("status", "--images", ends.images, "--watch", "--json")
-    # A shell's background jobs ignore SIGINT, and so would all that they start.
-    heeding = ("env", "--default-signal=INT")
-    watching = Program(*words, log=ends.folder / "status.log", before=heeding)
+    watching = Program(*words, log=ends.folder / "status.log", before=HEEDING_INTERRUPTS)
     try:
         assert watching.line()["sessions"] == []
         receiver.kill()

@@ -80,8 +80,8 @@ class FlowRecipe(Recipe["Data"]):
         """See :meth:`Recipe.begin`."""
         torch.manual_seed(self.seed)
         flow = Flow(self.size.flow)
-        if self.start:
-            flow.load_state_dict(read_bundle(bundle_folder(system(self.start))).section("flow"))
+        if data.start is not None:
+            flow.load_state_dict(data.start.section("flow"))
         return FlowRun(self, data.parts, flow, data.training)
 
     def watch(self, run: Run[Any], data: Data) -> str:
@@ -115,6 +115,7 @@ class Data:
 
     def __init__(self, recipe: FlowRecipe, places: Places) -> None:
         self._recipe, self._places = recipe, places
+        self.start = read_bundle(bundle_folder(system(recipe.start))) if recipe.start else None
         bundle = read_bundle(bundle_folder(system(STREAM)))
         assert isinstance(bundle.manifest, Manifest)
         self.model_id = bundle.manifest.model_id
@@ -125,9 +126,7 @@ class Data:
 
     def tables(self) -> Mapping[str, Tensor]:
         """What words are coded with: counted here, or what the start has, whose streams stay readable."""
-        if self._recipe.start:
-            return read_bundle(bundle_folder(system(self._recipe.start))).section(WORDS)
-        return count(self._captions)
+        return count(self._captions) if self.start is None else self.start.section(WORDS)
 
     @property
     def _captions(self) -> Iterator[str]:
