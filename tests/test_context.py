@@ -152,7 +152,7 @@ def test_a_decoder_has_y_as_far_as_the_dead_zone_keeps_it(
         rows, columns = (side * 16 // Z_STRIDE for side in y.shape[2:])
         payload = encoder.compress(symbols, level)
         read = decoder.decompress(payload, level, rows, columns).symbols
-        y_hat = decoder.reconstruct(read, level)
+        y_hat = decoder.reconstruct([read], [level])
     for found, expected in zip(read.coded, symbols.coded, strict=True):
         np.testing.assert_array_equal(found, expected)
     off, sent = (y - y_hat)[0].abs().numpy(), symbols.y != 0

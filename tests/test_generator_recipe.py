@@ -120,7 +120,7 @@ def test_latents_are_those_that_a_receiver_sees(run: GeneratorRun, stream: Whole
     found = received(run.parts, padded(x, 4), torch.tensor([1]), 4)
     container = stream.decoder.open(stream.encoder.encode_at(picture, 1).blob)
     symbols, _ = stream.decoder.symbols(container)
-    seen = stream.decoder.latents(symbols, container.header)
+    seen = stream.decoder.latent.reconstruct([symbols], [container.header.quality])
     assert found.shape == seen.shape
     # Copies are made in floats here and of bytes there, so a few symbols fall on the other side.
     assert float(((found - seen).abs() > 0.1).float().mean()) < 0.02

@@ -180,7 +180,7 @@ def test_a_decoder_has_y_but_for_rounding(codec: Whole, picture: Picture) -> Non
         rows, columns = (side // 4 for side in y.shape[2:])
         payload = encoder.compress(symbols, level)
         read = decoder.decompress(payload, level, rows, columns).symbols
-        y_hat = decoder.reconstruct(read, level)
+        y_hat = decoder.reconstruct([read], [level])
     for found, expected in zip(read.coded, symbols.coded, strict=True):
         np.testing.assert_array_equal(found, expected)
     off = (y - y_hat)[0].abs().numpy()

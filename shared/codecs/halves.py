@@ -220,20 +220,21 @@ class Opened:
         place: in the batch.
         crc32c: of header and symbols.
         rung: its level.
-        latents: y_hat, (1, M, h, w).
+        blocks: rows and columns of z.
     """
 
     place: int
     header: Header
     crc32c: int
     rung: Rung
-    latents: Tensor
+    blocks: tuple[int, int]
+    symbols: LatentSymbols
 
 
 class LatentDecoder(StreamDecoder):
     """The latent codec's decoding side, and g_s with what is attached to it.
 
-    Symbols are read one by one; pictures of one size share the network's passes.
+    Symbols are read one by one; pictures of one size share the networks' passes.
 
     Args:
         parts: loaded as far as a decoder needs.
@@ -311,8 +312,7 @@ class LatentDecoder(StreamDecoder):
             QualityError: no such level. CorruptStreamError: no encoder writes it.
         """
         rung = self.rung(header)
-        height, width = rung.coded(header.height, header.width)
-        rows, columns = -(-height // Z_STRIDE), -(-width // Z_STRIDE)
+        rows, columns = blocks_of(header, rung)
         read: Contents[LatentSymbols] = self.latent.decompress(payload, rung.row, rows, columns)
         return read
 
@@ -328,16 +328,11 @@ class LatentDecoder(StreamDecoder):
         return read.symbols, crc32c
 
     @torch.inference_mode()
-    def latents(self, symbols: LatentSymbols, header: Header) -> Tensor:
-        """y_hat (1, M, h, w) float32, padding and all, as g_s takes it."""
-        y_hat: Tensor = self.latent.reconstruct(symbols, self.rung(header).row)
-        return y_hat
-
-    @torch.inference_mode()
     def picture(self, symbols: LatentSymbols, header: Header) -> Picture:
         """What is shown of some symbols where nothing is said, (H, W, 3) uint8 of the header's size."""
         rung = self.rung(header)
-        painted, _ = self.painted(self.latents(symbols, header), [rung.row], [None], rung.scale)
+        y_hat = self.latent.reconstruct([symbols], [rung.row])
+        painted, _ = self.painted(y_hat, [rung.row], [None], rung.scale)
         return rung.enlarged(painted[0], header.height, header.width)
 
     def bit_map(self, symbols: LatentSymbols, header: Header) -> NDArray[np.float32]:
@@ -371,14 +366,15 @@ class LatentDecoder(StreamDecoder):
                 container = self.open(blob)
                 header = container.header
                 symbols, crc32c = self.symbols(container)
-                y_hat = self.latents(symbols, header)
-                opened.append(Opened(place, header, crc32c, self.rung(header), y_hat))
+                rung = self.rung(header)
+                blocks = blocks_of(header, rung)
+                opened.append(Opened(place, header, crc32c, rung, blocks, symbols))
             except SidewireError as error:
                 outcomes[place] = error
         limit = CPU_PASS_LATENTS if self.terms.device.type == "cpu" else GPU_PASS_LATENTS
         for part in _passes(opened, limit):
-            y_hat = torch.cat([one.latents for one in part])
             rows = [one.rung.row for one in part]
+            y_hat = self.latent.reconstruct([one.symbols for one in part], rows)
             told = [captions[one.place] for one in part]
             painted, trust = self.painted(y_hat, rows, told, part[0].rung.scale)
             for one, paint, followed in zip(part, painted, trust, strict=True):
@@ -420,10 +416,10 @@ class LatentDecoder(StreamDecoder):
         """See :meth:`StreamDecoder.insight`."""
         container = self.open(blob)
         symbols, _ = self.symbols(container)
-        y_hat = self.latents(symbols, container.header)
-        rows, columns = y_hat.shape[2:]
         header = container.header
         rung = self.rung(header)
+        y_hat = self.latent.reconstruct([symbols], [rung.row])
+        rows, columns = y_hat.shape[2:]
         bits = self.bit_map(symbols, header)
         quality = torch.tensor([rung.row], device=self.terms.device)
         given = self.given([caption], y_hat, quality)
@@ -470,11 +466,18 @@ def pixels_of(x: Tensor) -> Pictures:
     return array
 
 
+def blocks_of(header: Header, rung: Rung) -> tuple[int, int]:
+    """Rows and columns of z in a stream."""
+    height, width = rung.coded(header.height, header.width)
+    return -(-height // Z_STRIDE), -(-width // Z_STRIDE)
+
+
 def _passes(opened: Sequence[Opened], limit: int) -> Iterator[Sequence[Opened]]:
-    alike: dict[tuple[torch.Size, int], list[Opened]] = defaultdict(list)
+    alike: dict[tuple[tuple[int, int], int], list[Opened]] = defaultdict(list)
     for one in opened:
-        alike[one.latents.shape, one.rung.scale].append(one)
-    for (shape, scale), group in alike.items():
-        fit = max(1, limit // min(shape[2] * shape[3] * scale**2, TILE * TILE))
+        alike[one.blocks, one.rung.scale].append(one)
+    for ((rows, columns), scale), group in alike.items():
+        latents = rows * columns * (Z_STRIDE // Y_STRIDE) ** 2
+        fit = max(1, limit // min(latents * scale**2, TILE * TILE))
         for start in range(0, len(group), fit):
             yield group[start : start + fit]

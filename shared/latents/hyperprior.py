@@ -294,8 +294,8 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
 
     # -- coding ---------------------------------------------------------------------------------
 
-    def _quality(self, quality: int) -> Tensor:
-        return torch.tensor([quality], device=self.device)
+    def _quality(self, *levels: int) -> Tensor:
+        return torch.tensor(levels, device=self.device)
 
     def z_tables(self, quality: int, positions: int) -> NDArray[np.int32]:
         """The tables of all that is coded of z, in its order."""
@@ -322,10 +322,10 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         return index
 
     def _passes(
-        self, z: NDArray[np.int16], quality: int, decode: Callable[[int, Tensor], Tensor]
+        self, z: NDArray[np.int16], levels: Sequence[int], decode: Callable[[int, Tensor], Tensor]
     ) -> list[Tensor]:
-        x = torch.from_numpy(z.astype(np.float32))[None].to(self.device, self.dtype)
-        return self.passes(x, self._quality(quality), decode)
+        x = torch.from_numpy(z.astype(np.float32)).to(self.device, self.dtype)
+        return self.passes(x, self._quality(*levels), decode)
 
     def analyse(
         self, y: Tensor, quality: int, dead_zone: float = ROUNDING, text: Tensor | None = None
@@ -346,7 +346,7 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
             symbols.append(symbol.clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int16))
             return mean + symbol
 
-        self._passes(z, quality, decode)
+        self._passes(z[None], [quality], decode)
         return HyperpriorSymbols(z, index, self.joined(symbols)[0].cpu().numpy())
 
     def compress(self, symbols: HyperpriorSymbols, quality: int, bottom: int = 0) -> bytes:
@@ -389,7 +389,9 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
         total: NDArray[np.float32] = bits.sum(0)
         return total
 
-    def reconstruct(self, symbols: HyperpriorSymbols, quality: int) -> Tensor:
+    def reconstruct(self, symbols: Sequence[HyperpriorSymbols], levels: Sequence[int]) -> Tensor:
         """See :meth:`LatentCodec.reconstruct`."""
-        y = self.chunks(torch.from_numpy(symbols.y)[None].to(self.device))
-        return self.joined(self._passes(symbols.z, quality, lambda k, mean: mean + y[k]))
+        z = np.stack([one.z for one in symbols])
+        y = torch.from_numpy(np.stack([one.y for one in symbols])).to(self.device)
+        chunks = self.chunks(y)
+        return self.joined(self._passes(z, levels, lambda k, mean: mean + chunks[k]))

@@ -7,7 +7,7 @@ a trainable entropy model, or *frozen*, with integers and tables from a bundle; 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -61,7 +61,7 @@ class Contents(Generic[SymbolsT]):
 
 
 class LatentCodec(nn.Module, Generic[SymbolsT]):
-    """y (B, M, H, W) <-> symbols <-> payload; coding is one picture at a time.
+    """y (B, M, H, W) <-> symbols <-> payload; coding is one picture at a time, reconstruction several.
 
     Attributes:
         sections: of a bundle that hold it.
@@ -114,8 +114,8 @@ class LatentCodec(nn.Module, Generic[SymbolsT]):
         """
 
     @abstractmethod
-    def reconstruct(self, symbols: SymbolsT, quality: int) -> Tensor:
-        """y_hat, (1, M, H, W) float32."""
+    def reconstruct(self, symbols: Sequence[SymbolsT], levels: Sequence[int]) -> Tensor:
+        """y_hat of pictures of one size, each at its level, (B, M, H, W) float32."""
 
     @abstractmethod
     def bit_map(self, symbols: SymbolsT) -> NDArray[np.float32]:
