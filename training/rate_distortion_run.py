@@ -84,7 +84,7 @@ class RateDistortionRun(Run[Any]):
         terms = self._terms()
         moves: Sequence[Move[Any]] = [Move(learners["parts"], sum_of(terms), schedule)]
         recorder = step_recorder(self._step, self.device)
-        phases = [Phase[Any]("float", recipe.steps, over_batches_moves(moves), recorder=recorder)]
+        phases = [Phase[Any]("float", recipe.steps, over_batches_moves(moves), None, recorder)]
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
@@ -94,7 +94,9 @@ class RateDistortionRun(Run[Any]):
             moves = adversarial_moves(
                 learners["parts"], learners["d"], fool, [*terms, features], schedule
             )
-            phases.append(Phase("adversarial", recipe.adversarial_steps, over_batches_moves(moves)))
+            moves = over_batches_moves(moves)
+            recorder = step_recorder(self._step, self.device)
+            phases.append(Phase("adversarial", recipe.adversarial_steps, moves, None, recorder))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin

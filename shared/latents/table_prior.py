@@ -39,7 +39,9 @@ class TablePrior:
         """Bits of each channel (B, N) of z (B, N, h, w) at levels (B,)."""
         place = (z + REACH).clamp(0, 2 * REACH)
         low = place.detach().floor().clamp(max=2 * REACH - 1)
-        costs = self.costs.to(z.device)[quality]
+        if self.costs.device != z.device:
+            self.costs = self.costs.to(z.device)  # once: a recorded step may not copy from the CPU
+        costs = self.costs[quality]
         flat = low.flatten(2).long()
         before = costs.gather(2, flat).view_as(z)
         after = costs.gather(2, flat + 1).view_as(z)

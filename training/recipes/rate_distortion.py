@@ -198,16 +198,17 @@ class Data:
     def _examples(self, patterns: list[str]) -> Examples:
         recipe, places = self._recipe, self._places
         parts = empty_parts(system(recipe.system), recipe.size)
+        training = patterns == recipe.train
+        device = default_device() if training else torch.device("cpu")
         if parts.text_width == 0:
             smallest = max(recipe.crop, recipe.copy_crop if recipe.copies else 0)
-            training = patterns == recipe.train
             store = PictureStore.load(
                 places.data,
                 patterns,
                 smallest,
                 places.workers,
                 recipe.train_shares if training else (),
-                default_device() if training else torch.device("cpu"),
+                device,
             )
             return Crops(store, Zoom(recipe.zoom_share))
         (pattern,) = patterns
@@ -219,5 +220,5 @@ class Data:
             places.workers,
             words=parts.token_width > 0,
         )
-        held_out = recipe.held_out if patterns == recipe.train else 0
-        return CaptionedExamples(pictures, held_out, recipe.text_dropout)
+        held_out = recipe.held_out if training else 0
+        return CaptionedExamples(pictures, held_out, recipe.text_dropout, device)
