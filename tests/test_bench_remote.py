@@ -213,11 +213,13 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
         nodes.stop()
 
 
+@pytest.mark.timeout(4 * PATIENCE)
 def test_senders_on_two_nodes_lose_nothing_and_keep_time(
     tmp_path: Path, two_nodes: TwoNodes
 ) -> None:
     run = two_nodes.bench(tmp_path, "--under-way", WARMUP)
-    _, said = run.communicate(timeout=PATIENCE)
+    # A dozen processes begin, one after the other, and then 32 pictures go through them.
+    _, said = run.communicate(timeout=3 * PATIENCE)
     assert run.returncode == 0, said
     summary: dict[str, Any] = json.loads((tmp_path / "summary.json").read_text())
     (point,) = summary["points"]

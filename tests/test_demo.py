@@ -99,8 +99,8 @@ def test_every_picture_ends_once_and_every_caption_is_joined(report: Path) -> No
     assert (found["lost"], found["duplicated"]) == (0, 0)
     ends = found["dispositions"]
     assert ends["DECODED_NO_TEXT"] == ends["DECODED_TEXT_LATE"] == 4
-    assert ends["REJECTED"] == 1  # the broken picture
-    assert ends["EXPIRED"] == 1  # and its caption, as there is nothing left to refine
+    # The broken picture, and its caption: REJECTED with it, or later EXPIRED, as nothing is left to refine.
+    assert (ends["REJECTED"], ends.get("EXPIRED", 0)) in {(1, 1), (2, 0)}
     assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
 
 

@@ -36,13 +36,15 @@ ENVIRONMENT = {
 }
 #: Seconds in which something must listen at the address of a cluster.
 PROBE_SECONDS = 8.0
-#: Seconds that Ray may take to join a cluster whose address answers, and to start one.
+#: Seconds that Ray may take to join a cluster whose address answers, and to start one, all tries together.
 JOIN_SECONDS = 30.0
-START_SECONDS = 90.0
-#: Tries to start a cluster again after it has ended.
-RESTARTS = 3
+START_SECONDS = 120.0
+#: Tries to start a cluster.
+STARTS = 3
 #: Seconds that leaving may take: with a head that is gone Ray waits for an answer that never comes.
 LEAVE_SECONDS = 3.0
+#: What Ray says where its node has not begun within its half minute: a machine that is busy may yet do it.
+SLOW = "timed out during startup"
 #: What Ray says where the paths of its sockets are longer than the 107 bytes that the system takes.
 LONG_PATH = "AF_UNIX path"
 
@@ -77,7 +79,7 @@ class Connection:
             ClusterError: nothing answers at the address, or Ray cannot be started.
         """
         if self.own:
-            self._wait(self._thread.submit(self._init), START_SECONDS)
+            self._wait(self._thread.submit(self._start_own, SLOW), START_SECONDS)
         else:
             self._wait(self._thread.submit(_probe, self._address), PROBE_SECONDS)
             self._wait(self._thread.submit(self._init), JOIN_SECONDS)
@@ -88,7 +90,7 @@ class Connection:
         Raises (the future):
             ClusterError: as :meth:`start`.
         """
-        return self._thread.submit(self._restart)
+        return self._thread.submit(self._start_own, "")
 
     def stop(self) -> None:
         """Leave; a cluster that was started here ends."""
@@ -101,14 +103,15 @@ class Connection:
         else:
             self._thread.shutdown()
 
-    def _restart(self) -> None:
-        for attempt in range(RESTARTS):
-            ray.shutdown()
+    def _start_own(self, passing: str) -> None:
+        """Start a cluster; again where what is said of a failure holds ``passing``."""
+        for attempt in range(STARTS):
+            ray.shutdown()  # of one that has ended
             try:
                 self._init()
                 return
             except ClusterError as error:
-                if attempt + 1 == RESTARTS:
+                if attempt + 1 == STARTS or passing not in str(error):
                     raise
                 log.warning("%s; trying again", error)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Container, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from receiver.viewer.timeline import Timeline
 from shared.errors import SidewireError
 from shared.pictures import write_atomically
 
-__all__ = ["Viewer"]
+__all__ = ["Viewer", "unmeasured"]
 
 log = logging.getLogger("sidewire.viewer")
 
@@ -147,15 +148,7 @@ class Viewer:
             seen = await self.timeline.news(seen)
 
     def _unmeasured(self) -> tuple[Post, Side] | None:
-        """The next picture to measure, of the newest post first."""
-        for post in reversed(self.timeline.posts):
-            for side in SIDES:
-                shown: Shown | None = getattr(post, side)
-                if shown is None or shown.psnr is not None or not post.original:
-                    continue
-                if (post.id, side, shown.revision) not in self._unmeasurable:
-                    return post, side
-        return None
+        return unmeasured(self.timeline.posts, self._unmeasurable)
 
     async def _measure(self, post: Post, side: Side) -> None:
         shown: Shown = getattr(post, side)
@@ -248,3 +241,26 @@ class Viewer:
         write_atomically(self.gallery / name, png)
         self.timeline.change(post.id, **{field: name})
         return name
+
+
+def unmeasured(
+    posts: Sequence[Post], unmeasurable: Container[tuple[str, Side, int]]
+) -> tuple[Post, Side] | None:
+    """The next picture to measure: of the newest post, and first of posts that came with and without words.
+
+    What words are worth is told of those alone: where measuring is slower than posts come, newer ones would
+    keep them waiting for ever.
+
+    Args:
+        posts: the oldest first.
+        unmeasurable: ids of posts, sides and revisions.
+    """
+    newest = posts[::-1]
+    for post in sorted(newest, key=lambda post: post.first is None or post.refined is None):
+        for side in SIDES:
+            shown: Shown | None = getattr(post, side)
+            if shown is None or shown.psnr is not None or not post.original:
+                continue
+            if (post.id, side, shown.revision) not in unmeasurable:
+                return post, side
+    return None
