@@ -15,7 +15,7 @@ from torch import nn
 from cluster.reproduce.tgic import STEPS, TGIC_IRC, TGIC_LOSSES
 from cluster.reproduce.variants import Variant, configured
 from cluster.trials.processes import Program, receiver
-from shared.bundle import MatcherManifest, Provenance
+from shared.bundle import MatcherManifest, Provenance, read_bundle, shipped_bundle
 from shared.codecs import ToldEncoder, encode, get_codec, load_decoder
 from shared.codecs.loading import load_codec
 from shared.codecs.parts import Parts
@@ -37,6 +37,7 @@ from tests.test_paper_size import recipe
 from tests.test_told_encoders import LEVEL, WIDTH, features, said, spoken_up
 from tests.test_told_paper_size import OWN, told_examples
 from training.command import read_settings
+from training.drive import CHECKPOINT
 from training.export import export
 from training.fresh import fresh_parts
 from training.integers import Integers
@@ -164,6 +165,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, kodak: dict[str, Picture])
         "train": ["*.parquet"],
         "validation": "pictures.parquet",
         "held_out": 0,
+        "batch": 1,
+        "copy_batch": 1,
         "steps": 1,
         "adversarial_steps": 1,
         "warmup_steps": 0,
@@ -190,6 +193,17 @@ def test_a_run_makes_a_codec_told_at_both_ends_whose_streams_base_decodes(
     assert {one.symbols_crc32c for one in found} == {theirs.symbols_crc32c}
     assert not np.array_equal(found[0].picture, found[1].picture)
     assert not np.array_equal(found[1].picture, theirs.picture)
+
+
+def test_what_a_run_begins_as_keeps_its_share(trained: Path) -> None:
+    share = read_settings(CONFIGS / "tgic.yaml")["start_share"]
+    state = torch.load(trained.parent / "run" / CHECKPOINT, weights_only=True)
+    learnt = state["models"]["average"]
+    began, made = (read_bundle(one).tensors for one in (shipped_bundle("tgic"), trained))
+    assert any(not torch.equal(learnt[name].half(), began[name].half()) for name in made)
+    for name, weights in made.items():
+        expected = torch.lerp(learnt[name], began[name].float(), share)
+        torch.testing.assert_close(weights.float(), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_words_reach_both_ends_over_real_sockets(tmp_path: Path, kodak: dict[str, Picture]) -> None:
@@ -221,6 +235,7 @@ def test_words_reach_both_ends_over_real_sockets(tmp_path: Path, kodak: dict[str
 
 def test_its_twin_is_the_same_recipe_told_nothing() -> None:
     own, twin = (read_settings(CONFIGS / f"{name}.yaml") for name in ("tgic", "tgic-none"))
+    assert (own.pop("start"), twin.pop("start")) == ("tgic", "tgic-none")
     assert twin == own | {"name": "tgic-none", "system": "tgic-none", "told": "nowhere"}
     rows = system("tgic"), system("tgic-none")
     assert rows[0].twin == rows[1].name

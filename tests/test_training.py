@@ -223,6 +223,9 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path) -> None:
     path.write_text("name: base\ntrain: ['*']\nvalidation: x\nsteps: 0\n")
     with pytest.raises(SidewireError, match="steps: Input should be greater than or equal to 1"):
         train_command(path, Places(tmp_path, tmp_path, tmp_path))
+    path.write_text("name: base\ntrain: ['*']\nvalidation: x\nsteps: 1\nstart_share: 0.5\n")
+    with pytest.raises(SidewireError, match=r"start_share is 0\.5, and there is no start to share"):
+        train_command(path, Places(tmp_path, tmp_path, tmp_path))
     path.write_text("name: base\ntrain: ['*.parquet']\nvalidation: x\nsteps: 1\n")
     with pytest.raises(SidewireError, match="no training data"):
         train_command(path, Places(tmp_path, tmp_path, tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class RateDistortionRun(Run[Any]):
         self.parts = parts.to(self.device).to(memory_format=torch.channels_last)
         learning = nn.ModuleDict({name: getattr(parts, name) for name in recipe.learns})
         self.average = Average(learning, recipe.average)
+        self._begun = copy.deepcopy(learning).requires_grad_(False) if recipe.start_share else None
         models: dict[str, nn.Module] = {"learning": learning, "average": self.average.module}
         learners = {"parts": self._learner(learning)}
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
@@ -262,11 +264,18 @@ class RateDistortionRun(Run[Any]):
 
     @property
     def averaged(self) -> Parts:
-        """The parts with averaged weights; once these are on integers, the parts themselves."""
+        """The parts with averaged weights, and their share of what they began as.
+
+        Once these are on integers, the parts themselves.
+        """
         if self.integers is not None and self.integers.begun:
             return self.parts
-        modules = self.average.module.values()
-        return self.parts.replaced(dict(zip(self.recipe.learns, modules, strict=True)))
+        learnt = self.average.module
+        if self._begun is not None:
+            learnt = copy.deepcopy(learnt)
+            for own, first in zip(learnt.parameters(), self._begun.parameters(), strict=True):
+                own.data.lerp_(first.data, self.recipe.start_share)
+        return self.parts.replaced(dict(zip(self.recipe.learns, learnt.values(), strict=True)))
 
     @torch.no_grad()
     def measure(self, examples: Examples, pictures: int) -> tuple[list[float], list[float]]:

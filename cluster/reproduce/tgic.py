@@ -12,26 +12,43 @@ from cluster.reproduce.variants import Variant
 
 __all__ = ["EVIDENCE", "TGIC_IRC", "TGIC_LOSSES"]
 
-TGIC = Variant("tgic", "tgic", ships_as="tgic")
-TGIC_NONE = Variant("tgic-none", "tgic-none", ships_as="tgic-none")
-#: Steps of both phases, where there is no adversary.
+#: Steps of both phases.
 STEPS = 1000
+#: All begin as base and take as many steps, as one core can; what ships has gone on from there.
+BEGUN = {
+    "start": "",
+    "start_share": 0.0,
+    "batch": 1,
+    "copy_batch": 1,
+    "steps": 700,
+    "adversarial_steps": STEPS - 700,
+    "learning_rate": 3e-4,
+}
+#: Without the adversary.
+ALONE = {"steps": STEPS, "adversarial_steps": 0}
 
+
+def _begun(name: str, **changes: object) -> Variant:
+    return Variant(f"tgic-{name}", "tgic", BEGUN | changes)
+
+
+WHOLE = _begun("begun")
+TWIN = Variant("tgic-none-begun", "tgic-none", BEGUN)
 #: An ITA in each IRC's place, and the words at one end alone; the twin comes last.
 TGIC_IRC = (
-    TGIC,
-    Variant("tgic-no-irc", "tgic", {"size": {"irc": False}}),
-    Variant("tgic-encoder", "tgic", {"told": "encoder"}),
-    Variant("tgic-decoder", "tgic", {"told": "decoder"}),
-    TGIC_NONE,
+    WHOLE,
+    _begun("no-irc", size={"irc": False}),
+    _begun("encoder", told="encoder"),
+    _begun("decoder", told="decoder"),
+    TWIN,
 )
 #: The loss without L_M, without the adversary, and with neither these nor a perceptual term.
 TGIC_LOSSES = (
-    TGIC,
-    Variant("tgic-no-semantic", "tgic", {"shares": {"features": 1.0}}),
-    Variant("tgic-no-adversary", "tgic", {"steps": STEPS, "adversarial_steps": 0}),
-    Variant("tgic-squared", "tgic", {"steps": STEPS, "adversarial_steps": 0, "shares": {}}),
-    TGIC_NONE,
+    WHOLE,
+    _begun("no-semantic", shares={"features": 1.0}),
+    _begun("no-adversary", **ALONE),
+    _begun("squared", **ALONE, shares={}),
+    TWIN,
 )
 TEXTS = (TextMode.MATCHED, TextMode.MISMATCHED, TextMode.NONE)
 

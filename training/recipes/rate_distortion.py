@@ -9,7 +9,8 @@ values are used. A system with an entropy model of its own learns everything; th
 learns the bits of y on the integer grid, while all that shapes y and z stands still. One that begins as a
 stream that ships keeps that stream's scale branch and tables, and moves all else. A system on a frozen stream
 learns its transforms under the stream's entropy model. Who is told the captions is a setting: a twin
-is the same recipe told nothing.
+is the same recipe told nothing. What comes of a run may be a mean of the weights that it began as and of
+those that it has learnt (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from shared.codecs.loading import empty_parts
@@ -63,6 +64,12 @@ class RateDistortion(Recipe["Data"]):
     start: str = Field(
         "",
         description="shipped system that the parts begin as; its scale branch and tables stay",
+    )
+    start_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of the weights that the parts began as in those that come of the run",
     )
     told: TextPlacement = Field(TextPlacement.NOWHERE, description="which ends hear the captions")
     text_encoder: str = "minilm"
@@ -135,6 +142,12 @@ class RateDistortion(Recipe["Data"]):
 
     quantised_steps: int = Field(2000, ge=0, description="scale branch alone, on the integer grid")
     quantised_learning_rate: float = Field(3e-4, gt=0)
+
+    @model_validator(mode="after")
+    def _shares_what_there_is(self) -> Self:
+        if self.start_share and not self.start:
+            raise ValueError(f"start_share is {self.start_share:g}, and there is no start to share")
+        return self
 
     def ladder(self, levels: int) -> Tensor:
         """(levels,) Lagrangian weights."""
