@@ -15,6 +15,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cluster.actors.runtime import ClusterError, Connection
 from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.processes import Ends, Program, command
 from shared.bundle import shipped_bundle
@@ -266,3 +267,32 @@ def test_socket_path_that_is_too_long_is_said_with_its_remedy(
     (line,) = done.stderr.splitlines()
     assert line.startswith("sidewire: cannot start Ray: ")
     assert "set RAY_TMPDIR" in line
+
+
+class Late(Connection):
+    """One whose first starts fail; no cluster is started."""
+
+    def __init__(self, *said: str) -> None:
+        super().__init__("", "late", 1)
+        self.said, self.tries = said, 0
+
+    def _init(self) -> None:
+        self.tries += 1
+        if self.tries <= len(self.said):
+            raise ClusterError(self.said[self.tries - 1])
+
+
+def test_a_start_that_was_too_slow_is_tried_again_and_no_other() -> None:
+    busy = "cannot start Ray: The current node timed out during startup."
+    late, hopeless, other = Late(busy, busy), Late(busy, busy, busy), Late("no room for its store")
+    late.start()
+    assert late.tries == 3
+    with pytest.raises(ClusterError, match="timed out during startup"):
+        hopeless.start()
+    with pytest.raises(ClusterError, match="no room"):
+        other.start()
+    assert (hopeless.tries, other.tries) == (3, 1)
+    # One that has ended is started again whatever is said.
+    again = Late("no room for its store")
+    again.restart().result()
+    assert again.tries == 2
