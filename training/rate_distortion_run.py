@@ -85,8 +85,7 @@ class RateDistortionRun(Run[Any]):
         schedule = rise_and_fall(recipe.warmup_steps, recipe.decay_fraction)
         terms = self._terms()
         moves: Sequence[Move[Any]] = [Move(learners["parts"], sum_of(terms), schedule)]
-        recorder = step_recorder(self._step, self.device)
-        phases = [Phase[Any]("float", recipe.steps, over_batches_moves(moves), None, recorder)]
+        phases = [self._phase("float", recipe.steps, moves)]
         if recipe.adversarial_steps:
             d = self._discriminator()
             models["d"] = d
@@ -96,9 +95,7 @@ class RateDistortionRun(Run[Any]):
             moves = adversarial_moves(
                 learners["parts"], learners["d"], fool, [*terms, features], schedule
             )
-            moves = over_batches_moves(moves)
-            recorder = step_recorder(self._step, self.device)
-            phases.append(Phase("adversarial", recipe.adversarial_steps, moves, None, recorder))
+            phases.append(self._phase("adversarial", recipe.adversarial_steps, moves))
         if self.integers is not None:
             weights = recipe.level_weights(self.levels)
             models["float_twin"] = self.integers.float_twin
@@ -109,6 +106,11 @@ class RateDistortionRun(Run[Any]):
                 Phase("integer", recipe.quantised_steps, over_batches_moves(moves), begin)
             )
         super().__init__(recipe.seed, self.draw, phases, models, learners)
+
+    def _phase(self, name: str, steps: int, moves: Sequence[Move[Any]]) -> Phase[Any]:
+        """Steps that see a batch of each scale, recorded where there is a GPU."""
+        recorder = step_recorder(self._step, self.device)
+        return Phase(name, steps, over_batches_moves(moves), recorder=recorder)
 
     def _learner(self, learning: nn.ModuleDict) -> Learner:
         """Muon for matrices, AdamW for the rest; linear paths and what is attached apart, at their rates."""

@@ -220,14 +220,12 @@ class Opened:
         place: in the batch.
         crc32c: of header and symbols.
         rung: its level.
-        blocks: rows and columns of z.
     """
 
     place: int
     header: Header
     crc32c: int
     rung: Rung
-    blocks: tuple[int, int]
     symbols: LatentSymbols
 
 
@@ -366,9 +364,7 @@ class LatentDecoder(StreamDecoder):
                 container = self.open(blob)
                 header = container.header
                 symbols, crc32c = self.symbols(container)
-                rung = self.rung(header)
-                blocks = blocks_of(header, rung)
-                opened.append(Opened(place, header, crc32c, rung, blocks, symbols))
+                opened.append(Opened(place, header, crc32c, self.rung(header), symbols))
             except SidewireError as error:
                 outcomes[place] = error
         limit = CPU_PASS_LATENTS if self.terms.device.type == "cpu" else GPU_PASS_LATENTS
@@ -475,7 +471,7 @@ def blocks_of(header: Header, rung: Rung) -> tuple[int, int]:
 def _passes(opened: Sequence[Opened], limit: int) -> Iterator[Sequence[Opened]]:
     alike: dict[tuple[tuple[int, int], int], list[Opened]] = defaultdict(list)
     for one in opened:
-        alike[one.blocks, one.rung.scale].append(one)
+        alike[blocks_of(one.header, one.rung), one.rung.scale].append(one)
     for ((rows, columns), scale), group in alike.items():
         latents = rows * columns * (Z_STRIDE // Y_STRIDE) ** 2
         fit = max(1, limit // min(latents * scale**2, TILE * TILE))

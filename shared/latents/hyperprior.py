@@ -183,10 +183,12 @@ class Hyperprior(LatentCodec[HyperpriorSymbols]):
     def ready(self, device: torch.device, dtype: torch.dtype) -> None:
         """See :meth:`LatentCodec.ready`; a decoder has no h_a."""
         assert isinstance(self.scale, IntegerScaleBranch)
+        assert isinstance(self.prior, TablePrior)
         for network in (self.h_a, self.h_mu, self.context):
             if network is not None and not next(network.parameters()).is_meta:
                 ready(network, device, dtype)
         self.scale.to(device)
+        self.prior.to(device)
         self.device, self.dtype = device, dtype
 
     def passes(

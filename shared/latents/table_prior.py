@@ -22,6 +22,12 @@ class TablePrior:
     def __init__(self, tables: FrozenTables, first: int, levels: int, channels: int) -> None:
         self._tables, self._first = tables, first
         self._shape = (levels, channels, 2 * REACH + 1)
+        self._device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Have the costs on ``device``, once: a recorded step may not copy from the CPU."""
+        self._device = device
+        vars(self).pop("costs", None)
 
     @cached_property
     def costs(self) -> Tensor:
@@ -33,14 +39,12 @@ class TablePrior:
             frequencies = self._tables[self._first + row]
             place = np.clip(symbols - self._tables.lows[self._first + row], 0, len(frequencies) - 1)
             costs[row] = np.log2(FREQUENCY_TOTAL / frequencies[place])
-        return torch.from_numpy(costs).reshape(self._shape)
+        return torch.from_numpy(costs).reshape(self._shape).to(self._device)
 
     def __call__(self, z: Tensor, quality: Tensor) -> Tensor:
         """Bits of each channel (B, N) of z (B, N, h, w) at levels (B,)."""
         place = (z + REACH).clamp(0, 2 * REACH)
         low = place.detach().floor().clamp(max=2 * REACH - 1)
-        if self.costs.device != z.device:
-            self.costs = self.costs.to(z.device)  # once: a recorded step may not copy from the CPU
         costs = self.costs[quality]
         flat = low.flatten(2).long()
         before = costs.gather(2, flat).view_as(z)
