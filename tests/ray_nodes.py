@@ -7,18 +7,40 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["STARTS", "kill_node", "start_node"]
+__all__ = ["NotStartedError", "kill_node", "start_node", "until_started"]
 
 #: What a node says when it has been started.
 RUNS = "Ray runtime started"
 STORE_BYTES = 100_000_000
-#: Times that a node is started, the first included, before a test gives up.
-STARTS = 4
 LOOK_SECONDS = 0.1
+#: Time after which a node is not started once more, and the test gives up.
+START_SECONDS = 600.0
+
+Node = TypeVar("Node")
+
+
+class NotStartedError(AssertionError):
+    """A node gave up."""
+
+
+def until_started(start: Callable[[], Node]) -> Node:
+    """What ``start`` returns, called again while it raises `NotStartedError`.
+
+    Ray lets a node's parts begin for half a minute at most, and gives up on a machine that is busy. A service
+    of the host would start it again, too.
+    """
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return start()
+        except NotStartedError:
+            if time.monotonic() > end:
+                raise
 
 
 def start_node(
@@ -30,23 +52,23 @@ def start_node(
 ) -> subprocess.Popen[bytes]:
     """A node that runs.
 
-    One that has no core gives up: Ray lets its parts begin for half a minute at most. Then it is started
-    again, as a service of the host would.
-
     Args:
         address: its own.
         home: folder for what it says.
         before: words before the command, such as those that choose a network namespace.
     """
-    for attempt in range(STARTS):
-        log = home / f"start-{attempt}.log"
+    log = home / "start.log"
+
+    def start() -> subprocess.Popen[bytes]:
         node = _begin(address, *options, log=log, before=before, environment=environment)
         while node.poll() is None:
             if RUNS in log.read_text():
                 return node
             time.sleep(LOOK_SECONDS)
         kill_node(node)
-    raise AssertionError(log.read_text())
+        raise NotStartedError(log.read_text())
+
+    return until_started(start)
 
 
 def _begin(

@@ -32,7 +32,7 @@ from shared.errors import LimitError
 from shared.settings import SettingsError
 from tests.patience import PATIENCE
 from tests.processes import existing, until
-from tests.ray_nodes import STARTS, kill_node
+from tests.ray_nodes import NotStartedError, kill_node, until_started
 
 ROWS, WARMUP, SENDERS = 8, 2, 2
 
@@ -165,22 +165,24 @@ class TwoNodes:
             # Its sockets must have short names.
             "RAY_TMPDIR": tempfile.gettempdir(),
         }
-        # Ray lets its parts begin for half a minute at most, and gives up on a machine that is busy.
-        for _ in range(STARTS):
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", CLUSTER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=self.environment,
-                text=True,
-                start_new_session=True,
-            )
-            assert self.process.stdout is not None
-            self.address = self.process.stdout.readline().strip()
-            if self.address:
-                return
-            kill_node(self.process)
-        raise AssertionError("the cluster did not start")
+        self.process, self.address = until_started(self._start)
+
+    def _start(self) -> tuple[subprocess.Popen[str], str]:
+        """Its process and its address."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", CLUSTER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            kill_node(process)
+            raise NotStartedError("the cluster did not start")
+        return process, address
 
     def bench(self, out: Path, *words: object) -> subprocess.Popen[str]:
         """Senders and decoders on the cluster, and small pictures."""
