@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -137,18 +136,20 @@ def test_cluster_inside_the_receiver_starts_again(tmp_path: Path, feed: Path) ->
 # A cluster of others
 
 
+#: Where a head leaves its address, in its folder for temporary files.
+ADDRESS = "ray_current_cluster"
+
+
 class Cluster:
-    """``ray start`` in process groups of their own, at a port of its own."""
+    """``ray start`` in process groups of their own, at a port that Ray has found."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-        self.address = f"127.0.0.1:{port}"
         self._groups: list[subprocess.Popen[bytes]] = []
         # Its page for people would be ten processes, and is not looked at.
-        head = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+        head = ("--head", "--port=0", "--num-cpus=0", "--include-dashboard=false")
         self.head = self._start(*head, f"--temp-dir={folder}")
+        self.address = Path(folder, ADDRESS).read_text()
 
     def add_node(self, cpus: int) -> None:
         """A worker node."""

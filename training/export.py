@@ -21,7 +21,6 @@ from shared.bundle import (
 from shared.codecs.interface import encode
 from shared.codecs.loading import bundle_folder, decoder_of, encoder_of
 from shared.feed import read_feed
-from shared.latents.spoken import SpokenHyperprior
 from shared.metrics import ms_ssim, psnr
 from shared.networks.precision import coarse
 from shared.pictures import picture_from_bytes
@@ -91,7 +90,7 @@ def _kept(run: RateDistortionRun) -> dict[str, Tensor]:
 
 
 def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
-    """h_a, h_mu, the integer scale branch, and tables from counts over training pictures."""
+    """Networks as they learnt, the integer scale branch, and tables from counts over training pictures."""
     latent = integers.latent
     steps = range(TABLE_STEP, TABLE_STEP + TABLE_BATCHES)
     batches = (run.batch(step, group) for step in steps for group in run.groups)
@@ -99,18 +98,11 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
         tables = fit_tables(
             latent, ((run.analysed(one), one.quality, run.told(one)) for one in batches)
         )
-    voice = (
-        _on_cpu("voice", latent.voice.state_dict()) if isinstance(latent, SpokenHyperprior) else {}
-    )
-    context = {} if latent.context is None else latent.context.state_dict()
-    return (
-        _on_cpu("h_a", latent.h_a.state_dict())
-        | voice
-        | _on_cpu("h_mu", latent.h_mu.state_dict())
-        | _on_cpu("context", context)
-        | _on_cpu("scale", integers.scale.export())
-        | _on_cpu("tables", tables.to_tensors())
-    )
+    fitted = {"scale": integers.scale.export(), "tables": tables.to_tensors()}
+    found = dict[str, Tensor]()
+    for section in latent.sections:
+        found |= _on_cpu(section, fitted.get(section) or getattr(latent, section).state_dict())
+    return found
 
 
 def _measured(bundle: Bundle, integers: Integers, feed: Path) -> Provenance:

@@ -38,7 +38,7 @@ ENVIRONMENT = {
 PROBE_SECONDS = 8.0
 #: Seconds that Ray may take to join a cluster whose address answers, and to start one, all tries together.
 JOIN_SECONDS = 30.0
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 #: Tries to start a cluster.
 STARTS = 3
 #: Seconds that leaving may take: with a head that is gone Ray waits for an answer that never comes.
@@ -90,7 +90,7 @@ class Connection:
         Raises (the future):
             ClusterError: as :meth:`start`.
         """
-        return self._thread.submit(self._start_own, "")
+        return self._thread.submit(self._start_own)
 
     def stop(self) -> None:
         """Leave; a cluster that was started here ends."""
@@ -103,8 +103,8 @@ class Connection:
         else:
             self._thread.shutdown()
 
-    def _start_own(self, passing: str) -> None:
-        """Start a cluster; again where what is said of a failure holds ``passing``."""
+    def _start_own(self, passing: str = "") -> None:
+        """Start a cluster; again where a failure says ``passing``, and by default after any."""
         for attempt in range(STARTS):
             ray.shutdown()  # of one that has ended
             try:
