@@ -72,6 +72,7 @@ def make_pool(settings: ReceiveSettings) -> DecoderPool:
             settings.decoder_processes,
             PictureFormat(settings.picture_format),
             settings.bundle,
+            timeout=settings.decode_seconds,
             generator=settings.generator,
         )
     if settings.decoder == "ray":

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from receiver.decoders.interface import DECODE_SECONDS
 from receiver.flow import Quota
 from receiver.sinks.places import SinkPlace
 from shared.logs import LogFormat
@@ -21,6 +22,7 @@ from shared.settings import (
     ListenAddress,
     OptionalAddress,
     OptionalListenAddress,
+    Positive,
     Seconds,
     Settings,
 )
@@ -85,6 +87,10 @@ class ReceiveSettings(Settings):
     ] = Field("processes", description="what decodes: processes of this machine, or ray")
     decoder_processes: Count = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), description="decoding at once"
+    )
+    decode_seconds: Positive = Field(
+        DECODE_SECONDS,
+        description="that a batch of pictures may take before its decoder is started again",
     )
     decoder_gpus: Annotated[float, Field(gt=0, le=1)] = Field(
         0.25, description="of a GPU, for each decoder of ray, where there is one"

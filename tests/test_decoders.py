@@ -30,7 +30,9 @@ from receiver.flow import Account
 from receiver.joiner import JoinPolicy
 from receiver.ledger import Ledger
 from receiver.pipeline import Pipeline
+from receiver.serve import make_pool
 from receiver.session import Session
+from receiver.settings import ReceiveSettings
 from receiver.sinks.ledger_only import LedgerOnlySink
 from receiver.work import Caption, DecodeFailure, DecodeResult, DecodeTask, Frame, Key
 from shared.bitstream.container import BITSTREAM_VERSION
@@ -86,8 +88,12 @@ def pixels(result: DecodeResult | DecodeFailure) -> Picture:
 
 
 @asynccontextmanager
-async def started(processes: int = 1, timeout: float = 120.0) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(processes, bundle=BUNDLE, timeout=timeout)
+async def started(processes: int = 1, **more: object) -> AsyncIterator[ProcessPool]:
+    """The pool of a receiver with these settings."""
+    places = {"state": "unused", "sink": "unused", "bundle": BUNDLE}
+    settings = ReceiveSettings.model_validate(places | {"decoder_processes": processes} | more)
+    pool = make_pool(settings)
+    assert isinstance(pool, ProcessPool)
     await pool.start()
     try:
         yield pool
@@ -471,7 +477,7 @@ def test_decoder_that_does_not_answer_is_replaced(
     async def scenario() -> None:
         monkeypatch.setenv("SIDEWIRE_FAULT", "decoder.stuck:pause")
         # That long the next one may take, too.
-        async with started(timeout=10.0) as pool:
+        async with started(decode_seconds=10) as pool:
             (pid,) = pool.pids
             decoding = asyncio.create_task(pool.decode(named("stuck")))
             await stopped(pid)

@@ -52,6 +52,6 @@ class GatewayActor:
                 self._settings,
                 self._stop,
                 ready.set_result,
-                pool=RayPool(self._spec, self._namespace),
+                pool=RayPool(self._spec, self._namespace, self._settings.decode_seconds),
                 observer=GatewayMetrics(self._settings.images),
             )

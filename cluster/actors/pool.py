@@ -17,7 +17,7 @@ from cluster.actors.roster import Handle, PoolSpec, Roster
 from cluster.actors.runtime import ClusterError, Connection, take_signals_back
 from cluster.actors.supervisor import find_supervisor, start_supervisor
 from receiver.decoders.batches import InspectTask, Results
-from receiver.decoders.interface import InspectingPool, Inspection
+from receiver.decoders.interface import DECODE_SECONDS, InspectingPool, Inspection
 from receiver.decoders.repeating import decode_through_deaths
 from receiver.work import DecodeTask
 from shared.errors import SidewireError
@@ -67,7 +67,7 @@ class RayPool(InspectingPool):
         self,
         spec: PoolSpec,
         namespace: str = "sidewire",
-        timeout: float = 120.0,
+        timeout: float = DECODE_SECONDS,
         connection: Connection | None = None,
     ) -> None:
         self.width = spec.decoders

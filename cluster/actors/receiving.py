@@ -31,5 +31,7 @@ def serve_on_ray(settings: ReceiveSettings) -> None:
         SidewireError: as :func:`receiver.serve.serve`, or Ray cannot be started or reached, or it has ended.
     """
     with connected(settings.ray_address, settings.ray_namespace) as connection:
-        pool = RayPool(pool_spec(settings), settings.ray_namespace, connection=connection)
+        pool = RayPool(
+            pool_spec(settings), settings.ray_namespace, settings.decode_seconds, connection
+        )
         serve(settings, pool=pool, observer=GatewayMetrics(settings.images))

@@ -259,7 +259,7 @@ async def _drawn(draw: Callable[[str], Awaitable[object]], post: Post) -> None:
 def pool_of(settings: ReceiveSettings) -> DecoderPool:
     """The decoders, on Ray or not."""
     if settings.decoder == "ray":
-        return RayPool(pool_spec(settings), settings.ray_namespace)
+        return RayPool(pool_spec(settings), settings.ray_namespace, settings.decode_seconds)
     return make_pool(settings)
 
 

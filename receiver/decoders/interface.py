@@ -13,7 +13,11 @@ from receiver.work import DecodeFailure, DecodeResult, DecodeTask
 from shared.errors import SidewireError
 from shared.wire.v1.types_pb2 import CodecId
 
-__all__ = ["DecoderPool", "InspectingPool", "Inspection", "SwapError"]
+__all__ = ["DECODE_SECONDS", "DecoderPool", "InspectingPool", "Inspection", "SwapError"]
+
+#: Seconds that a batch may take, unless told otherwise: a decoder that hangs is replaced then, and one that
+#: shares its cores with others is not.
+DECODE_SECONDS = 300.0
 
 
 class SwapError(SidewireError):

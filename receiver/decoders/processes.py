@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from receiver.decoders.batches import InspectTask, Results
-from receiver.decoders.interface import InspectingPool, Inspection
+from receiver.decoders.interface import DECODE_SECONDS, InspectingPool, Inspection
 from receiver.decoders.repeating import decode_through_deaths
 from receiver.decoders.worker import Answer, DecodingSettings, PictureFormat, Request, build_decoder
 from receiver.work import DecodeTask
@@ -49,7 +49,7 @@ class ProcessPool(InspectingPool):
         processes: int,
         picture_format: PictureFormat = PictureFormat.PNG,
         bundle: Path | None = None,
-        timeout: float = 120.0,
+        timeout: float = DECODE_SECONDS,
         generator: str = "ssa",
     ) -> None:
         self.width = processes
