@@ -1,10 +1,12 @@
-"""Convolutions whose weights lie as oneDNN wants them, once, instead of being reordered at every call.
+"""Convolutions whose weights lie as oneDNN wants them, instead of being reordered at every call.
 
 A CPU spends more time on that reordering than on the convolution where pictures are small: twenty
-megabytes for each 64x64 preview. The operators are those that torch's own compiler emits for CPUs; where a
-build of torch has none, oneDNN is switched off, or it has no instructions for a layer's bfloat16, layers stay
-as they are. Results are the same but for roundings: to the bit on CPUs with AVX-512 where torch takes oneDNN
-for plain layers too, which it does not for few pixels in float32.
+megabytes for each 64x64 preview. How weights are to lie depends on the size of what comes in: without AVX-512
+those that were ordered for another size take a hundred times as long to reorder as plain ones. So they are
+ordered again when the size changes. The operators are those that torch's own compiler emits for CPUs; where
+a build of torch has none, oneDNN is switched off, or it has no instructions for a layer's bfloat16, layers
+stay as they are. Results are the same but for roundings: to the bit on CPUs with AVX-512 where torch takes
+oneDNN for plain layers too, which it does not for few pixels in float32.
 """
 
 from __future__ import annotations
@@ -29,18 +31,26 @@ class PackedConv2d(nn.Module):
             list(layer.dilation),
             layer.groups,
         )
-        self._packed = _operators()._reorder_convolution_weight(
-            layer.weight.detach(), *self._geometry
-        )
+        #: Height and width that weights lie ready for, and these weights.
+        self._packed: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in the weight's dtype."""
         # Shuffles leave other layouts behind, and this operator keeps the one that it is given.
         x = x.contiguous(memory_format=torch.channels_last)
         out: Tensor = _operators()._convolution_pointwise(
-            x, self._packed, self.bias, *self._geometry, "none", [], ""
+            x, self._ready(x.shape), self.bias, *self._geometry, "none", [], ""
         )
         return out
+
+    def _ready(self, shape: torch.Size) -> Tensor:
+        """Weights for an input of this shape, of whatever batch; those of the last size are kept."""
+        packed = self._packed
+        if packed is None or packed[0] != shape[2:]:
+            weight = self.weight.detach()
+            reorder = _operators()._reorder_convolution_weight
+            packed = self._packed = shape[2:], reorder(weight, *self._geometry, list(shape))
+        return packed[1]
 
 
 def _operators() -> Any:
