@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import pickle
 import signal
@@ -204,11 +205,15 @@ def serve() -> None:
     _send = send
     requests = _requests(sys.stdin.buffer)
     build: Builder[Any, Any, Any] = next(requests)
+    # What is loaded stays: looking for garbage among it takes a tenth of the time.
+    gc.disable()
     try:
         ready, answer = build()
     except SidewireError as error:
         send(error)
         return
+    gc.freeze()
+    gc.enable()
     send(ready)
     for request in requests:
         send(answer(request))

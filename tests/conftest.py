@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (place.get(item.path.stem, len(place)), -tests[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Have nobody look for garbage among what was imported, which stays: it took a tenth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
