@@ -37,9 +37,10 @@ from cluster.figures import write_png
 from shared.codecs.loading import get_codec
 from shared.errors import QualityError, SidewireError, UnknownCodecError
 from shared.feed import read_feed
-from shared.pictures import picture_from_bytes, read_picture
+from shared.pictures import Picture, read_picture
 from shared.systems.catalogue import systems
 from tests.browser import Watched, browser, needs_chromium
+from tests.data_sets import write_pictures
 from tests.demo_feed import HOSTILE
 from tests.registered import registered
 
@@ -401,12 +402,13 @@ def test_the_page_shows_every_picture_and_its_bytes(
 
 @pytest.mark.usefixtures("toys")
 def test_levels_are_chosen_by_rate_and_systems_without_weights_are_named(
-    feed: Path, tmp_path: Path
+    kodak: dict[str, Picture], tmp_path: Path
 ) -> None:
+    picture, feed = kodak["kodim03"][100:164, 200:296], tmp_path / "feed.parquet"
+    write_pictures(feed, {"hats": picture})
     levels, missing = choose(Request(feed, tmp_path))
     assert {"base", "ssa", "none", "baseline/webp"} <= set(levels)
     assert [one.what for one in missing] == ["toy", "toy-none"]
-    picture = picture_from_bytes(next(read_feed(feed)).image)
     for name in ("base", "ssa"):
         codec = get_codec(name)
         for level in codec.qualities:
