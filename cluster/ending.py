@@ -22,9 +22,9 @@ def leave_behind() -> None:
 
 def leave(end: SystemExit) -> NoReturn:
     """End the process as ``end`` says; without Python's own tidying where that would wait for what hangs."""
-    # Nobody needs the memory of rings of objects now, and looking for them takes half a second with torch.
-    gc.freeze()
     if not _left_behind:
+        # Nobody needs the memory of rings of objects now; looking for them takes half a second with torch.
+        gc.freeze()
         raise end
     if isinstance(end.code, str):
         print(end.code, file=sys.stderr)

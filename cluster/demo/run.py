@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from cluster.actors.metrics import GatewayMetrics
-from cluster.actors.pool import RayPool
-from cluster.actors.receiving import pool_spec
+from cluster.actors.receiving import ray_pool
 from cluster.actors.runtime import connected
 from cluster.demo.items import count_items, feed_items
 from cluster.demo.newsroom import Newsroom
@@ -259,7 +258,7 @@ async def _drawn(draw: Callable[[str], Awaitable[object]], post: Post) -> None:
 def pool_of(settings: ReceiveSettings) -> DecoderPool:
     """The decoders, on Ray or not."""
     if settings.decoder == "ray":
-        return RayPool(pool_spec(settings), settings.ray_namespace, settings.decode_seconds)
+        return ray_pool(settings)
     return make_pool(settings)
 
 
