@@ -149,7 +149,10 @@ class Cluster:
         # Its page for people would be ten processes, and is not looked at.
         head = ("--head", "--port=0", "--num-cpus=0", "--include-dashboard=false")
         self.head = self._start(*head, f"--temp-dir={folder}")
-        self.address = Path(folder, ADDRESS).read_text()
+        # It is left there a moment after the head has said that it runs.
+        place = Path(folder, ADDRESS)
+        until(lambda: place.exists() and place.read_text() != "", "the head's address")
+        self.address = place.read_text()
 
     def add_node(self, cpus: int) -> None:
         """A worker node."""

@@ -125,9 +125,9 @@ async def pool(timeout: float = PATIENCE) -> AsyncIterator[RayPool]:
 
 
 @asynccontextmanager
-async def apart(space: str, spec: PoolSpec) -> AsyncIterator[RayPool]:
+async def apart(space: str, spec: PoolSpec, timeout: float = PATIENCE) -> AsyncIterator[RayPool]:
     """A pool with decoders of its own, which end with it."""
-    ours = RayPool(spec, space)
+    ours = RayPool(spec, space, timeout)
     await ours.start()
     supervisor = find_supervisor(space)
     try:
@@ -245,12 +245,27 @@ def test_decoder_that_does_not_answer_is_replaced(blob: bytes) -> None:
         async with pool() as warm:
             await warm.decode([task(blob)])
         (before,) = await states(lambda found: len(found) == 1)
-        async with pool(timeout=20.0) as ours:
+        async with pool(timeout=60.0) as ours:
+            await ours.decode([task(blob)])
             os.kill(before.pid, signal.SIGSTOP)
             (result,) = await ours.decode([task(blob)])
             assert distance(pixels(result), decoded_here(get_codec("none"), blob)) < 0.5
         (after,) = await states(lambda found: len(found) == 1)
         assert after.pid != before.pid
+
+    asyncio.run(scenario())
+
+
+def test_a_decoder_that_is_being_ended_is_given_no_picture(blob: bytes) -> None:
+    """It says for a moment that it is there: a picture that was late would count as a death twice."""
+
+    async def scenario() -> None:
+        spec = PoolSpec(SleepingSettings(3600.0), 1)
+        async with apart(f"{NAMESPACE}-slow", spec, timeout=2.0) as ours:
+            for _ in range(2):
+                (failure,) = await ours.decode([task(blob)])
+                assert isinstance(failure, DecodeFailure)
+                assert "gave no answer in 2 s" in failure.reason
 
     asyncio.run(scenario())
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError
+from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from cluster.actors.decoder import until_it_answers
 from cluster.actors.lifeline import Lifeline
@@ -37,7 +38,9 @@ ROUND_SECONDS = 2.0
 #: Seconds in which a cluster that is not ours, or its decoders, may come back.
 GRACE_SECONDS = 10.0
 #: Seconds that finding or starting decoders may take after that.
-JOIN_SECONDS = 120.0
+JOIN_SECONDS = 300.0
+#: Seconds that a decoder may take to say that it is there, most of them where it begins on a busy machine.
+ANSWER_SECONDS = 300.0
 #: Seconds between two times that a start of Ray is kept from our signals.
 SIGNAL_SECONDS = 0.05
 #: Seconds after which a start that waits for room says so.
@@ -55,8 +58,7 @@ class RayPool(InspectingPool):
     ``spec``. Other gateways may use them too. :meth:`close` leaves them running: they end with their cluster.
 
     Args:
-        timeout: seconds that a batch may take, the wait for other gateways' batches with it; and those that
-            a decoder may take to say that it is there.
+        timeout: seconds that a batch may take, the wait for other gateways' batches with it.
         connection: to start the cluster again where it is this process's own; None where that is not
             this pool's concern.
     """
@@ -255,7 +257,7 @@ class RayPool(InspectingPool):
             answer = await self._unless_lost(asyncio.ensure_future(asking), loss)
         except TimeoutError:
             ray.kill(decoder, no_restart=False)
-            self._spawn(self._await(name))
+            self._spawn(self._await_after(name, asking))
             raise WorkerDiedError(f"{name} gave no answer in {self._timeout:g} s") from None
         except RayActorError:
             self._spawn(self._await(name))
@@ -322,7 +324,7 @@ class RayPool(InspectingPool):
         while name in self._roster.decoders:
             decoder = self._roster.decoders[name]
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(ANSWER_SECONDS):
                     await until_it_answers(decoder)
                 break
             except TimeoutError:
@@ -331,6 +333,13 @@ class RayPool(InspectingPool):
                 await self._report(name)
                 await asyncio.sleep(RETRY_SECONDS)
         await self._return(name)
+
+    async def _await_after(self, name: str, asked: Any) -> None:
+        """The same for one that is being ended over a request: until that has failed it still says that it is
+        there, and would take the next picture with it."""
+        with suppress(RayError):
+            await asked
+        await self._await(name)
 
     async def _report(self, name: str) -> None:
         try:

@@ -39,8 +39,8 @@ PROBE_SECONDS = 8.0
 #: Seconds that Ray may take to join a cluster whose address answers, and to start one, all tries together.
 JOIN_SECONDS = 30.0
 START_SECONDS = 300.0
-#: Tries to start a cluster.
-STARTS = 3
+#: Tries to start a cluster: as many of Ray's own half minutes as there is time for.
+STARTS = 10
 #: Seconds that leaving may take: with a head that is gone Ray waits for an answer that never comes.
 LEAVE_SECONDS = 3.0
 #: What Ray says where its node has not begun within its half minute: a machine that is busy may yet do it.
