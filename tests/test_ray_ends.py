@@ -14,7 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cluster.actors.runtime import ClusterError, Connection
+from cluster.actors.runtime import STARTS, ClusterError, Connection
 from cluster.trials.effects import folder_deliveries, judge
 from cluster.trials.processes import Ends, Program, command
 from shared.bundle import shipped_bundle
@@ -288,14 +288,15 @@ class Late(Connection):
 
 def test_a_start_that_was_too_slow_is_tried_again_and_no_other() -> None:
     busy = "cannot start Ray: The current node timed out during startup."
-    late, hopeless, other = Late(busy, busy), Late(busy, busy, busy), Late("no room for its store")
+    late, hopeless = Late(busy, busy), Late(*STARTS * [busy])
+    other = Late("no room for its store")
     late.start()
     assert late.tries == 3
     with pytest.raises(ClusterError, match="timed out during startup"):
         hopeless.start()
     with pytest.raises(ClusterError, match="no room"):
         other.start()
-    assert (hopeless.tries, other.tries) == (3, 1)
+    assert (hopeless.tries, other.tries) == (STARTS, 1)
     # One that has ended is started again whatever is said.
     again = Late("no room for its store")
     again.restart().result()

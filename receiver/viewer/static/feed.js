@@ -53,11 +53,12 @@ sidewire.Feed = class {
     this.button.textContent = `${count}${count === this.keep ? " or more" : ""} new post${count === 1 ? "" : "s"}`;
   }
 
-  /* The reader is done: close what is open, and show the newest. */
+  /* The reader is done: close what is open, and show the newest. At once: what comes in above a page that is
+     on its way would keep it there. */
   catchUp() {
     for (const card of this.cards.values()) if (card.opened) card.close();
+    scrollTo({ top: 0, behavior: "instant" });
     this.flush();
-    scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     this.node.focus({ preventScroll: true });
     this.changed();
   }
