@@ -337,8 +337,9 @@ class RayPool(InspectingPool):
     async def _await_after(self, name: str, asked: Any) -> None:
         """The same for one that is being ended over a request: until that has failed it still says that it is
         there, and would take the next picture with it."""
-        with suppress(RayError):
-            await asked
+        with suppress(RayError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asked
         await self._await(name)
 
     async def _report(self, name: str) -> None:
