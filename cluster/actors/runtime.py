@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+import ray._private.worker as ray_worker
 
 import cluster
 from cluster.ending import leave_behind
@@ -39,8 +40,8 @@ PROBE_SECONDS = 8.0
 #: Seconds that Ray may take to join a cluster whose address answers, and to start one, all tries together.
 JOIN_SECONDS = 30.0
 START_SECONDS = 300.0
-#: Tries to start a cluster: as many of Ray's own half minutes as there is time for.
-STARTS = 10
+#: Tries to start a cluster: Ray's own half minutes that there is time for, with some to say what was wrong.
+STARTS = 8
 #: Seconds that leaving may take: with a head that is gone Ray waits for an answer that never comes.
 LEAVE_SECONDS = 3.0
 #: What Ray says where its node has not begun within its half minute: a machine that is busy may yet do it.
@@ -139,6 +140,8 @@ class Connection:
             }
         else:
             options = {"address": self._address}
+        # Looked up there for each message, and with no setting.
+        setattr(ray_worker, "print_to_stdstream", _log_message)  # noqa: B010 - to mypy it is a constant
         try:
             ray.init(
                 **options,
@@ -203,6 +206,13 @@ def gpus() -> float:
 def _resources() -> dict[str, float]:
     ask: Callable[[], dict[str, float]] = ray.cluster_resources
     return ask()
+
+
+def _log_message(message: Mapping[str, Any], *, ignore_prefix: bool) -> None:
+    """What Ray has to say of the cluster, such as that a node has ended: it would print that between the
+    lines of JSON of a command's output."""
+    for text in message["lines"]:
+        log.warning("Ray: %s", text.strip())
 
 
 def _probe(address: str) -> None:
