@@ -44,6 +44,7 @@ from shared.pictures import Picture, read_picture, write_picture
 from shared.settings import SettingsError
 from shared.wire.v1 import types_pb2 as wire
 from tests.patience import PATIENCE
+from tests.processes import until
 
 WITH_TEXT, NO_TEXT = "DECODED_WITH_TEXT", "DECODED_NO_TEXT"
 
@@ -130,8 +131,8 @@ def test_a_closed_loop_waits_for_ends() -> None:
         third.set()
 
     threading.Thread(target=read, daemon=True).start()
+    until(lambda: seen == [0, 1], "two pictures")
     assert not third.wait(0.1)
-    assert seen == [0, 1]
     load.ended(0, WITH_TEXT)
     assert third.wait(PATIENCE)
     assert seen == [0, 1, 2]
