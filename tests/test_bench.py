@@ -133,6 +133,7 @@ def test_a_closed_loop_waits_for_ends() -> None:
     threading.Thread(target=read, daemon=True).start()
     until(lambda: seen == [0, 1], "two pictures")
     assert not third.wait(0.1)
+    assert seen == [0, 1]
     load.ended(0, WITH_TEXT)
     assert third.wait(PATIENCE)
     assert seen == [0, 1, 2]

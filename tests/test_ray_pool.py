@@ -429,11 +429,7 @@ def test_what_ray_says_of_a_node_is_logged_and_not_printed(
     publish_error_to_driver(
         "raylet_died", said, gcs_client=ray.get_runtime_context().worker.gcs_client
     )
-
-    async def scenario() -> None:
-        await until(lambda: said in caplog.text)
-
-    asyncio.run(scenario())
+    asyncio.run(until(lambda: said in caplog.text))
     assert capfd.readouterr().out == ""
 
 

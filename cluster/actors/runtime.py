@@ -140,7 +140,7 @@ class Connection:
             }
         else:
             options = {"address": self._address}
-        # Looked up there for each message, and with no setting.
+        # Ray has no setting for this, and looks the function up there for each message.
         setattr(ray_worker, "print_to_stdstream", _log_message)  # noqa: B010 - to mypy it is a constant
         try:
             ray.init(
@@ -209,7 +209,7 @@ def _resources() -> dict[str, float]:
 
 
 def _log_message(message: Mapping[str, Any], *, ignore_prefix: bool) -> None:
-    """What Ray has to say of the cluster, such as that a node has ended: it would print that between the
+    """Log what Ray has to say of the cluster, such as that a node has ended: it would print that between the
     lines of JSON of a command's output."""
     for text in message["lines"]:
         log.warning("Ray: %s", text.strip())
