@@ -68,8 +68,8 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     return save_bundle(folder, saved.model_copy(update=update), tensors, exact=exact)
 
 
-def _on_cpu(section: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{section}.{key}": value.detach().cpu().contiguous() for key, value in state.items()}
+def _on_cpu(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    return {prefix + key: value.detach().cpu().contiguous() for key, value in state.items()}
 
 
 def _transforms(run: RateDistortionRun) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ def _transforms(run: RateDistortionRun) -> dict[str, Tensor]:
     parts, tensors = run.averaged, dict[str, Tensor]()
     for name in run.recipe.learns:
         if name != "latent":
-            tensors |= _on_cpu(name, getattr(parts, name).state_dict())
+            tensors |= _on_cpu(getattr(parts, name).state_dict(), f"{name}.")
     return tensors
 
 
@@ -85,8 +85,7 @@ def _kept(run: RateDistortionRun) -> dict[str, Tensor]:
     """h_a, h_mu and context as they were learnt, with scale branch and tables of the stream they began as."""
     start = read_bundle(bundle_folder(system(run.recipe.start)))
     fixed = {n: t for n, t in start.tensors.items() if n.partition(".")[0] in {"scale", "tables"}}
-    learnt = run.averaged.latent.state_dict()
-    return {name: value.detach().cpu().contiguous() for name, value in learnt.items()} | fixed
+    return _on_cpu(run.averaged.latent.state_dict()) | fixed
 
 
 def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
@@ -101,7 +100,8 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     fitted = {"scale": integers.scale.export(), "tables": tables.to_tensors()}
     found = dict[str, Tensor]()
     for section in latent.sections:
-        found |= _on_cpu(section, fitted.get(section) or getattr(latent, section).state_dict())
+        state = fitted.get(section) or getattr(latent, section).state_dict()
+        found |= _on_cpu(state, f"{section}.")
     return found
 
 
