@@ -49,6 +49,7 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     if own:
         latent = _kept(run) if integers is None else _latent(run, integers)
         tensors |= {name: half(tensor) for name, tensor in latent.items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     reads = recipe.told is not TextPlacement.NOWHERE
     manifest = Manifest(
         codec=recipe.system,
@@ -68,16 +69,12 @@ def export(run: RateDistortionRun, folder: Path, kodak: Path) -> Manifest:
     return save_bundle(folder, saved.model_copy(update=update), tensors, exact=exact)
 
 
-def _on_cpu(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
-    return {prefix + key: value.detach().cpu().contiguous() for key, value in state.items()}
-
-
 def _transforms(run: RateDistortionRun) -> dict[str, Tensor]:
     """Those that learnt, in float32."""
     parts, tensors = run.averaged, dict[str, Tensor]()
     for name in run.recipe.learns:
         if name != "latent":
-            tensors |= _on_cpu(getattr(parts, name).state_dict(), f"{name}.")
+            tensors |= getattr(parts, name).state_dict(prefix=f"{name}.")
     return tensors
 
 
@@ -85,7 +82,7 @@ def _kept(run: RateDistortionRun) -> dict[str, Tensor]:
     """h_a, h_mu and context as they were learnt, with scale branch and tables of the stream they began as."""
     start = read_bundle(bundle_folder(system(run.recipe.start)))
     fixed = {n: t for n, t in start.tensors.items() if n.partition(".")[0] in {"scale", "tables"}}
-    return _on_cpu(run.averaged.latent.state_dict()) | fixed
+    return run.averaged.latent.state_dict() | fixed
 
 
 def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
@@ -101,7 +98,7 @@ def _latent(run: RateDistortionRun, integers: Integers) -> dict[str, Tensor]:
     found = dict[str, Tensor]()
     for section in latent.sections:
         state = fitted.get(section) or getattr(latent, section).state_dict()
-        found |= _on_cpu(state, f"{section}.")
+        found |= {f"{section}.{key}": value for key, value in state.items()}
     return found
 
 
